@@ -1,0 +1,155 @@
+/** The name of the last event of a stream that is finished for good. */
+export const END_EVENT = 'end';
+
+/** The longest delay before the first new attempt, ms; the longest of each further one grows by `BACKOFF_FACTOR`, up to the cap. */
+export const BACKOFF_START_MS = 1000;
+export const BACKOFF_FACTOR = 2;
+export const BACKOFF_CAP_MS = 30_000;
+
+/**
+ * What a subscription knows of its connection. `attempt` counts from the last message on; `dueAt` (ms since the epoch)
+ * is missing while an attempt is under way or when only the browser knows.
+ */
+export type Status =
+  | { state: 'connecting' }
+  | { state: 'open' }
+  | { state: 'reconnecting'; attempt: number; dueAt?: number }
+  | { state: 'paused' }
+  | { state: 'closed' };
+
+/** Handlers by type of event; `message` is the type of what the server sent without one (HTML 9.2.6). */
+export type Handlers = Readonly<Record<string, (message: MessageEvent<string>) => void>>;
+
+export interface EventSourceOptions {
+  /** Called at every change of the status. */
+  onStatus?: (status: Status) => void;
+  /** Silence after which a connection is dead whatever its state says, ms. Longer than any pause of the server. Default: never. */
+  staleAfterMs?: number;
+  /** Whether to let go of the connection while the page is hidden. Default: no. */
+  pauseWhenHidden?: boolean;
+  /** Whether to send cookies to another origin (HTML 9.2.2). Default: no. */
+  withCredentials?: boolean;
+}
+
+/** A subscription to one event stream: paused at first, and closed for good by the server's event `end`. */
+export interface Subscription {
+  readonly url: string;
+  /** Connects and goes on after the last message seen. */
+  resume(): void;
+  /** Lets go of the connection; it may be left so for ever. */
+  pause(): void;
+}
+
+/**
+ * Subscribes to the event stream at `url` and never gives up: every message is handed on once and in order, as long as the
+ * server goes on after the last event ID (HTML 9.2.4). A cut connection is left to the browser, which reconnects with the
+ * header `Last-Event-ID`. Where the browser gives up or the stream falls silent, a new EventSource with `?lastEventId=`
+ * follows after an exponential backoff with full jitter; a page that wakes up or is back online does not wait for it.
+ */
+export function createEventSource(url: string, on: Handlers, options: EventSourceOptions = {}): Subscription {
+  const { onStatus, staleAfterMs = Infinity, pauseWhenHidden = false, withCredentials = false } = options;
+  let running = false;
+  let finished = false;
+  let source: EventSource | undefined;
+  let lastEventId = '';
+  let attempt = 0;
+  let heardAt = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  return { url, resume, pause };
+
+  function resume(): void {
+    if (running || finished) return;
+    running = true;
+    for (const type of WAKING_EVENTS) globalThis.addEventListener?.(type, wake);
+    attempt = 0;
+    connect();
+  }
+
+  function pause(): void {
+    if (!running) return;
+    running = false;
+    for (const type of WAKING_EVENTS) globalThis.removeEventListener?.(type, wake);
+    disconnect();
+    onStatus?.({ state: finished ? 'closed' : 'paused' });
+  }
+
+  function connect(): void {
+    disconnect();
+    if (pauseWhenHidden && isHidden()) {
+      onStatus?.({ state: 'paused' });
+      return;
+    }
+    onStatus?.(attempt === 0 ? { state: 'connecting' } : { state: 'reconnecting', attempt });
+    source = new EventSource(withLastEventId(url, lastEventId), { withCredentials });
+    source.addEventListener('open', opened);
+    source.addEventListener('error', failed);
+    for (const type of Object.keys(on)) source.addEventListener(type, receive);
+    source.addEventListener(END_EVENT, finish);
+    watch();
+  }
+
+  function disconnect(): void {
+    clearTimeout(timer);
+    source?.close();
+    source = undefined;
+  }
+
+  function opened(): void {
+    watch();
+    onStatus?.({ state: 'open' });
+  }
+
+  function receive(message: MessageEvent<string>): void {
+    // A new EventSource starts without an id, and messages need not carry one.
+    lastEventId = message.lastEventId || lastEventId;
+    attempt = 0;
+    watch();
+    on[message.type]?.(message);
+  }
+
+  function failed(): void {
+    if (source?.readyState === EventSource.CLOSED) return backOff();
+    attempt += 1;
+    onStatus?.({ state: 'reconnecting', attempt });
+  }
+
+  function finish(): void {
+    finished = true;
+    pause();
+  }
+
+  /** Starts the watchdog anew. */
+  function watch(): void {
+    heardAt = Date.now(); // goes on while the machine sleeps, as performance.now() need not
+    clearTimeout(timer);
+    if (staleAfterMs < Infinity) timer = setTimeout(backOff, staleAfterMs);
+  }
+
+  function backOff(): void {
+    disconnect();
+    const delay = Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_START_MS * BACKOFF_FACTOR ** attempt);
+    attempt += 1;
+    onStatus?.({ state: 'reconnecting', attempt, dueAt: Date.now() + delay });
+    timer = setTimeout(connect, delay);
+  }
+
+  function wake(event: Event): void {
+    if ('persisted' in event && !event.persisted) return; // a pageshow that is only the page's first
+    const alive = source?.readyState === EventSource.OPEN && Date.now() - heardAt < staleAfterMs;
+    if (!alive || (pauseWhenHidden && isHidden())) connect();
+  }
+}
+
+const WAKING_EVENTS = ['visibilitychange', 'pageshow', 'online'];
+
+function isHidden(): boolean {
+  return globalThis.document?.visibilityState === 'hidden';
+}
+
+function withLastEventId(url: string, lastEventId: string): string {
+  if (lastEventId === '') return url;
+  const resumed = new URL(url, globalThis.location?.href);
+  resumed.searchParams.set('lastEventId', lastEventId);
+  return resumed.href;
+}

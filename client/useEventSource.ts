@@ -1,0 +1,55 @@
+import { useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
+import {
+  createEventSource,
+  type EventSourceOptions,
+  type Handlers,
+  type Status,
+  type Subscription,
+} from './eventSource.ts';
+
+/** The status of a subscription, and the two verbs that a page offers for it. */
+export interface SubscriptionState {
+  status: Status;
+  pause(): void;
+  resume(): void;
+}
+
+/**
+ * Subscribes to the event stream at `url` while the component is mounted; see `createEventSource`. Handlers may change at
+ * every render without a reconnect. Each message is one render: two that arrive together do not become one.
+ * Another `url` is another stream and starts from its beginning; the other options are those of the first render.
+ */
+export function useEventSource(
+  url: string,
+  on: Handlers,
+  options: Omit<EventSourceOptions, 'onStatus'> = {},
+): SubscriptionState {
+  const [status, setStatus] = useState<Status>({ state: 'connecting' });
+  const [paused, setPaused] = useState(false);
+
+  const latest = useRef(on);
+  useLayoutEffect(() => {
+    latest.current = on;
+  });
+
+  // State, not an effect's variable: the last event ID outlives StrictMode's second mount and a hot update.
+  const [source, setSource] = useState(create);
+  if (source.url !== url) setSource(create);
+
+  function handle(message: MessageEvent<string>): void {
+    flushSync(() => latest.current[message.type]?.(message));
+  }
+  function create(): Subscription {
+    const handlers = Object.fromEntries(Object.keys(on).map((type) => [type, handle]));
+    return createEventSource(url, handlers, { ...options, onStatus: setStatus });
+  }
+
+  useEffect(() => {
+    if (paused) return;
+    source.resume();
+    return source.pause;
+  }, [source, paused]);
+
+  return { status, pause: () => setPaused(true), resume: () => setPaused(false) };
+}

@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { chromium, type Browser } from 'playwright-core';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'microsoft-edge'];
+const PLACES = [
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  '/Applications/Chromium.app/Contents/MacOS/Chromium',
+  '/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge',
+  ...['ProgramFiles', 'ProgramFiles(x86)', 'LOCALAPPDATA'].flatMap((name) => [
+    join(process.env[name] ?? '', 'Google/Chrome/Application/chrome.exe'),
+    join(process.env[name] ?? '', 'Microsoft/Edge/Application/msedge.exe'),
+  ]),
+];
+
+/** The browser that the tests drive: `CHROME_PATH`, or else an installed Chromium, Chrome or Edge. */
+export const browserPath =
+  process.env['CHROME_PATH'] ?? programPath(...NAMES) ?? PLACES.find((place) => existsSync(place));
+
+/** Where one of these programs is on the `PATH`. */
+export function programPath(...names: string[]): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).concat('/usr/sbin');
+  return names
+    .flatMap((name) => folders.map((folder) => join(folder, name)))
+    .find((path) => existsSync(path));
+}
+
+/** Whether tests that need `program` must be skipped. Says so in one line; with `CI=true` a missing program is a failure. */
+export function isMissing(program: string, path: string | undefined, howToGetIt: string): boolean {
+  if (path !== undefined) return false;
+  const line = `${program}: expected an installed one, found none. ${howToGetIt}`;
+  if (process.env['CI'] === 'true') throw new Error(line);
+  console.warn(`skipped: ${line}`);
+  return true;
+}
+
+/** Whether browser tests must be skipped; see `isMissing`. */
+export function isBrowserMissing(): boolean {
+  return isMissing('browser', browserPath, 'Install Chromium, Chrome or Edge, or set CHROME_PATH.');
+}
+
+/** Starts the browser, headless; whoever calls closes it. */
+export function launchBrowser(): Promise<Browser> {
+  // Chromium refuses its sandbox to root, as whom CI containers run.
+  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  return chromium.launch({ executablePath: browserPath, args });
+}

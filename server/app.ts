@@ -1,0 +1,108 @@
+import cors from 'cors';
+import express, { type ErrorRequestHandler, type Express, type Response } from 'express';
+import { count } from './count.ts';
+import { type EventStream, lastEventId, openEventStream } from './eventStream.ts';
+import { servePage } from './page.ts';
+
+/** A draining server spreads the return of its clients over this time; client/App.tsx waits longer before it gives up. */
+export const DRAIN_WINDOW_MS = 3000;
+
+/** The largest last event ID. Beyond 2^53 numbers lose precision: a tick every millisecond gets there in 142,000 years. */
+const MAX_LAST_EVENT_ID = 2 ** 52;
+
+export interface AppOptions {
+  /** Streams that may be open at a time. Default 10,000. */
+  maxConnections?: number;
+  /** Origins whose pages may read the stream. Default `*`, all of them. */
+  corsOrigin?: string | string[];
+  /** Milliseconds from one number to the next. Default 1000. */
+  tickMs?: number;
+  /** The folder of the built page. Default: no page is served. */
+  pageFolder?: string;
+}
+
+/** What `createApp` builds. */
+export interface CounterApp {
+  app: Express;
+  /** Ends every stream, asks each client to come back after its own random part of `windowMs`, and lets none in. */
+  drain(windowMs?: number): void;
+}
+
+/** Builds the routes; listening is up to the caller. */
+export function createApp(options: AppOptions = {}): CounterApp {
+  const { maxConnections = 10_000, corsOrigin = '*', tickMs = 1000, pageFolder } = options;
+  const streams = new Set<EventStream>();
+  let draining = false;
+
+  const app = express();
+  app.disable('x-powered-by');
+
+  app.get('/health', (_req, res) => {
+    const status = draining ? 'draining' : 'ok';
+    res.status(draining ? 503 : 200).json({ status, connections: streams.size });
+  });
+
+  const route = app.route('/count');
+  route.all(cors({ origin: corsOrigin, methods: ['GET', 'HEAD'] }));
+  route.get((req, res) => {
+    if (!req.accepts('text/event-stream')) {
+      return refuse(res, 406, 'Accept', 'text/event-stream', req.get('Accept'));
+    }
+    const id = lastEventId(req);
+    if (!/^\d{0,16}$/.test(id) || Number(id) > MAX_LAST_EVENT_ID) {
+      return refuse(res, 400, 'last event ID', `a whole number from 0 to ${MAX_LAST_EVENT_ID}`, id);
+    }
+    if (draining || streams.size >= maxConnections) {
+      res.set('Retry-After', '1');
+      return refuse(
+        res,
+        503,
+        'connections',
+        `at most ${maxConnections}`,
+        draining ? 'a server that leaves' : 'all taken',
+      );
+    }
+    openEventStream(req, res, (stream) => {
+      streams.add(stream);
+      const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
+      return () => {
+        stop();
+        streams.delete(stream);
+      };
+    });
+  });
+  route.all((req, res) => {
+    res.set('Allow', 'GET, HEAD');
+    refuse(res, 405, 'method', 'GET or HEAD', req.method);
+  });
+
+  if (pageFolder !== undefined) {
+    app.use(servePage(pageFolder));
+    app.use((req, res) => refuse(res, 404, 'path', '/, /count or /health', req.path));
+  }
+  app.use(reportError);
+
+  return {
+    app,
+    drain(windowMs = DRAIN_WINDOW_MS) {
+      draining = true;
+      for (const stream of streams) stream.release(Math.random() * windowMs);
+    },
+  };
+}
+
+/** Answers with one line that says what was expected and what came. */
+function refuse(res: Response, status: number, what: string, expected: string, found = 'nothing'): void {
+  res
+    .status(status)
+    .type('text/plain')
+    .send(`${what}: expected ${expected}, found ${JSON.stringify(found.slice(0, 80))}\n`);
+}
+
+/** Tells the operator everything and the client the status alone. */
+const reportError: ErrorRequestHandler = (error, _req, res, next) => {
+  const status = Number(error?.status ?? 500);
+  if (status >= 500) console.error(error);
+  if (res.headersSent) return next(error);
+  res.sendStatus(status);
+};

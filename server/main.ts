@@ -1,0 +1,33 @@
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { createApp } from './app.ts';
+import { fail, failToListen, readSettings } from './settings.ts';
+
+/** What is still open this long after SIGTERM or SIGINT is cut. */
+const DRAIN_DEADLINE_MS = 5000;
+
+const pageFolder = join(import.meta.dirname, '..', 'dist');
+const settings = readSettings();
+if (!existsSync(join(pageFolder, 'index.html')))
+  fail('dist/index.html: expected the built page, found none. Run npm run build first');
+
+const { app, drain } = createApp({ ...settings, pageFolder });
+const server = createServer(app);
+server.on('error', (error) =>
+  server.listening ? console.error(error) : failToListen(error, settings.port, 'npm start'),
+);
+server.listen({ port: settings.port, host: settings.host }, () => {
+  const address = server.address();
+  if (address !== null && typeof address === 'object') console.log(`http://localhost:${address.port}`);
+});
+
+process.on('SIGTERM', leave).on('SIGINT', leave);
+
+/** Lets nobody in, sends the open streams away, and leaves with exit code 0 when the last connection has closed. */
+function leave(): void {
+  process.off('SIGTERM', leave).off('SIGINT', leave); // so that a second signal ends the process at once
+  server.close();
+  drain();
+  setTimeout(() => server.closeAllConnections(), DRAIN_DEADLINE_MS).unref();
+}

@@ -1,0 +1,52 @@
+/** What the environment may set; see README, "Settings". */
+export interface Settings {
+  port: number;
+  host: string | undefined;
+  corsOrigin: string | string[];
+  maxConnections: number;
+  tickMs: number;
+}
+
+/** Reads the settings from the environment. A value that does not fit ends the process with one line and exit code 1. */
+export function readSettings(): Settings {
+  return {
+    port: wholeNumber('PORT', 7000, 0, 65_535),
+    host: process.env['HOST'] || undefined,
+    corsOrigin: origins(process.env['CORS_ORIGIN'] || '*'),
+    maxConnections: wholeNumber('MAX_CONNECTIONS', 10_000, 1, 1_000_000),
+    tickMs: wholeNumber('TICK_MS', 1000, 1, 3_600_000),
+  };
+}
+
+/** Ends the process with one line that says why it can't listen on `port`. */
+export function failToListen(error: NodeJS.ErrnoException, port: number, command: string): never {
+  if (error.code !== 'EADDRINUSE') fail(`PORT: expected one to listen on, found ${error.message}`);
+  const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS by AirPlay, as a rule)' : '';
+  fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 1} ${command}`);
+}
+
+/** Prints one line to standard error and ends the process with exit code 1. */
+export function fail(line: string): never {
+  console.error(line);
+  process.exit(1);
+}
+
+function wholeNumber(name: string, byDefault: number, min: number, max: number): number {
+  const text = process.env[name] || String(byDefault);
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < min || value > max) {
+    fail(`${name}: expected a whole number from ${min} to ${max}, found ${JSON.stringify(text)}`);
+  }
+  return value;
+}
+
+function origins(text: string): string | string[] {
+  if (text === '*') return text;
+  return text.split(',').map((item) => {
+    const origin = item.trim();
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+      fail(`CORS_ORIGIN: expected * or origins like https://example.com, found ${JSON.stringify(origin)}`);
+    }
+    return origin;
+  });
+}
