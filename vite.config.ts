@@ -17,7 +17,12 @@ export default defineConfig({
   plugins: [react(), counter()],
   server: { port, host, strictPort: true },
   build: { outDir: '../dist', emptyOutDir: true },
-  test: { root: import.meta.dirname, include: ['{server,client,e2e}/**/*.test.{ts,tsx}'] },
+  test: {
+    root: import.meta.dirname,
+    include: ['{server,client,e2e}/**/*.test.{ts,tsx}'],
+    testTimeout: 20_000,
+    maxWorkers: 4, // whatever the number of cores: most tests wait for clocks
+  },
 });
 
 /** Mounts the Express app in Vite's dev server. An edit drains its streams, and the next request meets the new code. */

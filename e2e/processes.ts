@@ -5,6 +5,9 @@ import { join } from 'node:path';
 
 const projectFolder = join(import.meta.dirname, '..');
 
+const START = ['--import', 'tsx', 'server/main.ts'];
+const DEV = ['node_modules/vite/bin/vite.js'];
+
 /** A server process that a test started. */
 export interface ServerProcess {
   child: ChildProcess;
@@ -25,17 +28,26 @@ export interface Ended {
 
 /** Starts `server/main.ts` as `npm start` does, on a free port unless `PORT` is given, and waits until it listens. */
 export function startServer(env: NodeJS.ProcessEnv = {}, folder = projectFolder): Promise<ServerProcess> {
-  return listening(launch(['--import', 'tsx', 'server/main.ts'], { PORT: '0', ...env }, folder));
+  return listening(launch(START, { PORT: '0', ...env }, folder));
 }
 
-/** Starts Vite's dev server as `npm run dev` does, and waits until it listens. */
-export async function startDevServer(folder = projectFolder): Promise<ServerProcess> {
-  return listening(launch(['node_modules/vite/bin/vite.js'], { PORT: String(await freePort()) }, folder));
+/** Starts Vite's dev server as `npm run dev` does, on a free port, and waits until it listens. */
+export async function startDevServer(
+  env: NodeJS.ProcessEnv = {},
+  folder = projectFolder,
+): Promise<ServerProcess> {
+  return listening(launch(DEV, { PORT: String(await freePort()), ...env }, folder));
 }
 
 /** Runs `server/main.ts` to its end, for settings with which it must not start. */
-export async function runServer(env: NodeJS.ProcessEnv, folder = projectFolder): Promise<Ended> {
-  const { child, output } = launch(['--import', 'tsx', 'server/main.ts'], env, folder);
+export function runServer(env: NodeJS.ProcessEnv, folder = projectFolder): Promise<Ended> {
+  const { child, output } = launch(START, env, folder);
+  return ended(child, output);
+}
+
+/** Runs Vite's dev server to its end, for settings with which it must not start. */
+export function runDevServer(env: NodeJS.ProcessEnv): Promise<Ended> {
+  const { child, output } = launch(DEV, env, projectFolder);
   return ended(child, output);
 }
 

@@ -46,21 +46,17 @@ export function createApp(options: AppOptions = {}): CounterApp {
   route.all(cors({ origin: corsOrigin, methods: ['GET', 'HEAD'] }));
   route.get((req, res) => {
     if (!req.accepts('text/event-stream')) {
-      return refuse(res, 406, 'Accept', 'text/event-stream', req.get('Accept'));
+      return refuse(res, 406, 'Accept', 'text/event-stream', quote(req.get('Accept')));
     }
     const id = lastEventId(req);
     if (!/^\d{0,16}$/.test(id) || Number(id) > MAX_LAST_EVENT_ID) {
-      return refuse(res, 400, 'last event ID', `a whole number from 0 to ${MAX_LAST_EVENT_ID}`, id);
+      return refuse(res, 400, 'last event ID', `a whole number from 0 to ${MAX_LAST_EVENT_ID}`, quote(id));
     }
     if (draining || streams.size >= maxConnections) {
       res.set('Retry-After', '1');
-      return refuse(
-        res,
-        503,
-        'connections',
-        `at most ${maxConnections}`,
-        draining ? 'a server that leaves' : 'all taken',
-      );
+      return draining
+        ? refuse(res, 503, 'connections', 'a server that stays', 'one that drains')
+        : refuse(res, 503, 'connections', `at most ${maxConnections}`, 'all taken');
     }
     openEventStream(req, res, (stream) => {
       streams.add(stream);
@@ -73,12 +69,12 @@ export function createApp(options: AppOptions = {}): CounterApp {
   });
   route.all((req, res) => {
     res.set('Allow', 'GET, HEAD');
-    refuse(res, 405, 'method', 'GET or HEAD', req.method);
+    refuse(res, 405, 'method', 'GET or HEAD', quote(req.method));
   });
 
   if (pageFolder !== undefined) {
     app.use(servePage(pageFolder));
-    app.use((req, res) => refuse(res, 404, 'path', '/, /count or /health', req.path));
+    app.use((req, res) => refuse(res, 404, 'path', '/, /count or /health', quote(req.path)));
   }
   app.use(reportError);
 
@@ -92,11 +88,13 @@ export function createApp(options: AppOptions = {}): CounterApp {
 }
 
 /** Answers with one line that says what was expected and what came. */
-function refuse(res: Response, status: number, what: string, expected: string, found = 'nothing'): void {
-  res
-    .status(status)
-    .type('text/plain')
-    .send(`${what}: expected ${expected}, found ${JSON.stringify(found.slice(0, 80))}\n`);
+function refuse(res: Response, status: number, what: string, expected: string, found: string): void {
+  res.status(status).type('text/plain').send(`${what}: expected ${expected}, found ${found}\n`);
+}
+
+/** What a client sent, cut to what fits into a line. */
+function quote(text = ''): string {
+  return JSON.stringify(text.slice(0, 80));
 }
 
 /** Tells the operator everything and the client the status alone. */

@@ -64,8 +64,11 @@ export function openEventStream(
       if (res.writableEnded) return;
       if (!socket.write(text) && socket.writableLength > MAX_BUFFERED_BYTES) socket.destroy();
     },
-    finish: () => void res.end(frame({ event: END_EVENT, data: '' })),
-    release: (ms) => void res.end(`retry: ${Math.round(ms)}\n\n`),
+    finish: () => endWith(frame({ event: END_EVENT, data: '' })),
+    release: (ms) => endWith(`retry: ${Math.round(ms)}\n\n`),
+  };
+  const endWith = (text: string): void => {
+    if (!res.writableEnded) res.end(text);
   };
 
   const start = (): void => {
@@ -85,9 +88,9 @@ export function openEventStream(
  * reconnect wins over `?lastEventId=`, which a re-created EventSource uses because it can set no header: a native
  * reconnect repeats the URL, with the older id in it.
  */
-export function lastEventId(req: IncomingMessage): string {
-  const header = req.headers['last-event-id'];
-  const query = new URLSearchParams(/\?(.*)/.exec(req.url ?? '')?.[1]).getAll('lastEventId');
+export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
+  const header = headers['last-event-id'];
+  const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
   return String(header ?? query);
 }
 

@@ -20,7 +20,8 @@ export function readSettings(): Settings {
 
 /** Ends the process with one line that says why it can't listen on `port`. */
 export function failToListen(error: NodeJS.ErrnoException, port: number, command: string): never {
-  if (error.code !== 'EADDRINUSE') fail(`PORT: expected one to listen on, found ${error.message}`);
+  if (error.code !== 'EADDRINUSE')
+    fail(`HOST, PORT: expected an address to listen on, found ${error.message}`);
   const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS by AirPlay, as a rule)' : '';
   fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 1} ${command}`);
 }

@@ -1,0 +1,52 @@
+import type { Page } from 'playwright-core';
+import { expect } from 'vitest';
+
+declare global {
+  interface Window {
+    /** Every text that the page's timer has had, in order. */
+    shown: string[];
+  }
+}
+
+/** Has `page` keep a record of what its timer shows, from its next load on. */
+export async function recordShown(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    window.shown = [];
+    new MutationObserver((mutations) => {
+      // Old values, because several changes may reach the observer at once.
+      for (const { target, oldValue } of mutations) {
+        if (target.parentElement?.role === 'timer') window.shown.push(oldValue ?? '');
+      }
+    }).observe(document, { subtree: true, characterData: true, characterDataOldValue: true });
+  });
+}
+
+/** What the timer has shown so far, from the first text to the one that stands there now. */
+export async function shown(page: Page): Promise<number[]> {
+  const texts = await page.evaluate(() => [
+    ...window.shown,
+    document.querySelector('[role="timer"]')?.textContent ?? '',
+  ]);
+  return texts.map(Number);
+}
+
+/** Waits until the timer shows `n` or more. */
+export async function untilShown(page: Page, n: number): Promise<void> {
+  await page.waitForFunction(
+    (wanted) => Number(document.querySelector('[role="timer"]')?.textContent) >= wanted,
+    n,
+  );
+}
+
+/** Waits for `more` further numbers, then expects the record to be without a gap or a repeat. */
+export async function expectToGoOn(page: Page, more: number): Promise<void> {
+  const last = (await shown(page)).length - 1;
+  await untilShown(page, last + more);
+  const numbers = await shown(page);
+  expect(numbers).toEqual(upTo(numbers.length - 1));
+}
+
+/** 0, 1, 2, … `last`: a record without a gap or a repeat. */
+export function upTo(last: number): number[] {
+  return Array.from({ length: last + 1 }, (_, n) => n);
+}

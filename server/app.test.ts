@@ -1,0 +1,296 @@
+import compression from 'compression';
+import express from 'express';
+import supertest from 'supertest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createApp, DRAIN_WINDOW_MS, type AppOptions } from './app.ts';
+import { listen, request, type Connection, type TestServer } from './testServer.ts';
+
+const GET_COUNT = request('GET', '/count');
+
+beforeEach(
+  () =>
+    void vi.useFakeTimers({
+      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
+    }),
+);
+afterEach(() => void vi.restoreAllMocks().useRealTimers());
+
+async function start(options?: AppOptions): Promise<TestServer & { drain: (windowMs?: number) => void }> {
+  const { app, drain } = createApp(options);
+  return { ...(await listen(app)), drain };
+}
+
+/** Opens a stream and waits for what comes before its first number. */
+async function openStream(server: TestServer, text = GET_COUNT): Promise<Connection> {
+  const connection = server.send(text);
+  await connection.until('retry: 1000\n\n');
+  return connection;
+}
+
+function body(answer: string): string {
+  return answer.slice(answer.indexOf('\r\n\r\n') + 4);
+}
+
+describe('GET /count', () => {
+  test('sends its headers and the reconnection time before the first number', async () => {
+    const stream = await openStream(await start());
+    expect(stream.received().replace(/Date: .*\r\n/, '')).toBe(
+      'HTTP/1.1 200 OK\r\n' +
+        'Access-Control-Allow-Origin: *\r\n' +
+        'Content-Type: text/event-stream\r\n' +
+        'Cache-Control: no-cache, no-transform\r\n' +
+        'X-Accel-Buffering: no\r\n' +
+        'Connection: close\r\n' +
+        '\r\n' +
+        'retry: 1000\n\n',
+    );
+  });
+
+  test('sends a number a second, each with its id', async () => {
+    const stream = await openStream(await start());
+    vi.advanceTimersByTime(999);
+    const early = body(stream.received());
+    vi.advanceTimersByTime(1);
+    await stream.until('data: 1\n\n');
+    vi.advanceTimersByTime(2000);
+    await stream.until('data: 3\n\n');
+    expect(early).toBe('retry: 1000\n\n');
+    expect(body(stream.received())).toBe(
+      'retry: 1000\n\nid: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\n',
+    );
+  });
+
+  test('counts for each connection on its own', async () => {
+    const server = await start();
+    const first = await openStream(server);
+    vi.advanceTimersByTime(2000);
+    await first.until('data: 2\n\n');
+    const second = await openStream(server);
+    vi.advanceTimersByTime(1000);
+    await Promise.all([first.until('data: 3\n\n'), second.until('data: 1\n\n')]);
+    expect(body(second.received())).toBe('retry: 1000\n\nid: 1\ndata: 1\n\n');
+  });
+
+  test.each([
+    ['the header', request('GET', '/count', 'Last-Event-ID: 41'), 42],
+    ['the query', request('GET', '/count?lastEventId=41'), 42],
+    ['the header rather than the query', request('GET', '/count?lastEventId=7', 'Last-Event-ID: 41'), 42],
+    ['an id of 0', request('GET', '/count', 'Last-Event-ID: 0'), 1],
+    ['an empty query, which says that nothing was seen', request('GET', '/count?lastEventId='), 1],
+    ['the largest id', request('GET', '/count?lastEventId=4503599627370496'), 4503599627370497],
+  ])('goes on after %s', async (_what, text, next) => {
+    const stream = await openStream(await start(), text);
+    vi.advanceTimersByTime(1000);
+    await stream.until(`data: ${next}\n\n`);
+    expect(body(stream.received())).toBe(`retry: 1000\n\nid: ${next}\ndata: ${next}\n\n`);
+  });
+
+  test.each([
+    '-1',
+    '1.5',
+    'abc',
+    '1e3',
+    '0x10',
+    ' ',
+    '1,2',
+    '4503599627370497',
+    '9007199254740993',
+    '9'.repeat(400),
+  ])('answers 400 to the last event ID %j', async (id) => {
+    const { app } = createApp();
+    const answer = await supertest(app).get('/count').query({ lastEventId: id });
+    expect(answer.status).toBe(400);
+    expect(answer.text).toBe(
+      `last event ID: expected a whole number from 0 to 4503599627370496, found ${JSON.stringify(id.slice(0, 80))}\n`,
+    );
+  });
+
+  test('answers 400 to a bad header even when the query is good, and to an id given twice', async () => {
+    const { app } = createApp();
+    expect((await supertest(app).get('/count?lastEventId=1').set('Last-Event-ID', 'x')).status).toBe(400);
+    expect((await supertest(app).get('/count?lastEventId=1&lastEventId=2')).status).toBe(400);
+  });
+
+  test.each(['text/event-stream', '*/*', 'text/*', 'text/html, */*;q=0.1'])(
+    'streams to Accept: %s',
+    async (accept) => {
+      const stream = await openStream(await start(), request('GET', '/count', `Accept: ${accept}`));
+      expect(stream.received()).toMatch(/^HTTP\/1.1 200 /);
+    },
+  );
+
+  test.each(['text/html', 'application/json', 'text/event-stream;q=0'])(
+    'answers 406 to Accept: %s',
+    async (accept) => {
+      const answer = await supertest(createApp().app).get('/count').set('Accept', accept);
+      expect(answer.status).toBe(406);
+      expect(answer.text).toBe(`Accept: expected text/event-stream, found ${JSON.stringify(accept)}\n`);
+    },
+  );
+
+  test('may be read by pages of every origin, or of those that are set', async () => {
+    const stream = await openStream(await start(), request('GET', '/count', 'Origin: https://a.example'));
+    expect(stream.received()).toContain('Access-Control-Allow-Origin: *\r\n');
+    const server = await start({ corsOrigin: ['https://a.example', 'https://b.example'] });
+    const own = await openStream(server, request('GET', '/count', 'Origin: https://a.example'));
+    expect(own.received()).toContain('Access-Control-Allow-Origin: https://a.example\r\n');
+    const other = await openStream(server, request('GET', '/count', 'Origin: https://c.example'));
+    expect(other.received()).not.toContain('Access-Control-Allow-Origin');
+  });
+});
+
+describe('other methods on /count', () => {
+  test('HEAD gets the headers and ends', async () => {
+    const answer = await (await start()).send(request('HEAD', '/count')).closed;
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
+    expect(answer).toContain('Content-Type: text/event-stream\r\n');
+    expect(body(answer)).toBe('');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test.each(['POST', 'PUT', 'PATCH', 'DELETE'])(
+    '%s gets 405 and the methods that there are',
+    async (method) => {
+      const server = await start();
+      const connection = server.send(request(method, '/count', 'Connection: close', 'Content-Length: 0'));
+      const answer = await connection.closed;
+      expect(answer).toMatch(/^HTTP\/1.1 405 /);
+      expect(answer).toContain('Allow: GET, HEAD\r\n');
+      expect(body(answer)).toBe(`method: expected GET or HEAD, found "${method}"\n`);
+    },
+  );
+
+  test('OPTIONS answers a preflight', async () => {
+    const answer = await supertest(createApp().app).options('/count').set({
+      Origin: 'https://a.example',
+      'Access-Control-Request-Method': 'GET',
+      'Access-Control-Request-Headers': 'last-event-id',
+    });
+    expect(answer.status).toBe(204);
+    expect(answer.headers).toMatchObject({
+      'access-control-allow-origin': '*',
+      'access-control-allow-methods': 'GET,HEAD',
+      'access-control-allow-headers': 'last-event-id',
+    });
+  });
+});
+
+describe('connections', () => {
+  test('a client that leaves takes its timers and its place with it', async () => {
+    const server = await start();
+    const streams = await Promise.all([openStream(server), openStream(server), openStream(server)]);
+    await expectConnections(server, 3);
+    expect(vi.getTimerCount()).toBe(3);
+    streams[0]?.socket.end();
+    streams[1]?.socket.resetAndDestroy();
+    streams[2]?.socket.destroy();
+    await expectConnections(server, 0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('beyond the cap get 503 and Retry-After, until a place is free', async () => {
+    const server = await start({ maxConnections: 2 });
+    const [first] = await Promise.all([openStream(server), openStream(server)]);
+    const answer = await server.send(request('GET', '/count', 'Connection: close')).closed;
+    expect(answer).toMatch(/^HTTP\/1.1 503 /);
+    expect(answer).toContain('Retry-After: 1\r\n');
+    expect(body(answer)).toBe('connections: expected at most 2, found all taken\n');
+    first.socket.destroy();
+    await expectConnections(server, 1);
+    await openStream(server);
+  });
+
+  test('half a request takes no place and no timer', async () => {
+    const server = await start();
+    const half = server.send(GET_COUNT.slice(0, -2));
+    await vi.waitFor(async () => expect(await connectionsOf(server)).toBe(1));
+    await expectConnections(server, 0);
+    expect(vi.getTimerCount()).toBe(0);
+    half.socket.write('\r\n');
+    await half.until('retry: 1000\n\n');
+  });
+});
+
+describe('GET /health', () => {
+  test('says ok and how many streams are open', async () => {
+    const server = await start();
+    await openStream(server);
+    const answer = await supertest(server.server).get('/health');
+    expect(answer.status).toBe(200);
+    expect(answer.text).toBe('{"status":"ok","connections":1}');
+  });
+
+  test('says 503 while the server drains', async () => {
+    const { app, drain } = createApp();
+    drain();
+    const answer = await supertest(app).get('/health');
+    expect(answer.status).toBe(503);
+    expect(answer.text).toBe('{"status":"draining","connections":0}');
+  });
+});
+
+describe('draining', () => {
+  test('ends every stream after a reconnection time of its own', async () => {
+    const server = await start();
+    const streams = await Promise.all(Array.from({ length: 50 }, () => openStream(server)));
+    vi.advanceTimersByTime(1000);
+    await Promise.all(streams.map((stream) => stream.until('data: 1\n\n')));
+    server.drain();
+    const bodies = await Promise.all(streams.map(async (stream) => body(await stream.closed)));
+    const delays = bodies.map((text) =>
+      Number(/^retry: 1000\n\nid: 1\ndata: 1\n\nretry: (\d+)\n\n$/.exec(text)?.[1]),
+    );
+    expect(Math.min(...delays)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(DRAIN_WINDOW_MS);
+    expect(new Set(delays).size).toBeGreaterThan(25);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('refuses new streams with 503 and Retry-After', async () => {
+    const { app, drain } = createApp();
+    drain();
+    const answer = await supertest(app).get('/count');
+    expect(answer.status).toBe(503);
+    expect(answer.get('Retry-After')).toBe('1');
+    expect(answer.text).toBe('connections: expected a server that stays, found one that drains\n');
+  });
+});
+
+test('an error in a route is logged and answered with 500 without its stack, and the rest goes on', async () => {
+  const log = vi.spyOn(console, 'error').mockReturnValue();
+  const { app } = createApp();
+  app.response.json = () => {
+    throw new Error('broken on purpose');
+  };
+  const server = await listen(app);
+  const stream = await openStream(server);
+  const answer = await supertest(server.server).get('/health');
+  expect(answer.status).toBe(500);
+  expect(answer.text).toBe('Internal Server Error');
+  expect(log).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message: 'broken on purpose' }));
+  vi.advanceTimersByTime(1000);
+  await stream.until('data: 1\n\n');
+});
+
+test('under compression the first number still arrives when it is due', async () => {
+  const { app } = createApp();
+  const server = await listen(express().use(compression({ threshold: 0 }), app));
+  const stream = await openStream(server, request('GET', '/count', 'Accept-Encoding: gzip, br'));
+  vi.advanceTimersByTime(1000);
+  await stream.until('data: 1\n\n');
+  expect(stream.received()).not.toMatch(/Content-Encoding/i);
+});
+
+/** The server's own count of sockets, whatever they have asked for. */
+function connectionsOf({ server }: TestServer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, n) => (error ? reject(error) : resolve(n)));
+  });
+}
+
+async function expectConnections(server: TestServer, n: number): Promise<void> {
+  await vi.waitFor(async () => {
+    const answer = await server.send(request('GET', '/health', 'Connection: close')).closed;
+    expect(body(answer)).toBe(`{"status":"ok","connections":${n}}`);
+  });
+}

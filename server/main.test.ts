@@ -1,0 +1,130 @@
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { ended, runServer, startServer, type ServerProcess } from '../e2e/processes.ts';
+
+const projectFolder = join(import.meta.dirname, '..');
+
+async function start(env?: NodeJS.ProcessEnv): Promise<ServerProcess> {
+  const server = await startServer(env);
+  onTestFinished(server.stop);
+  return server;
+}
+
+describe.concurrent('a setting that does not fit ends the start with one line and exit code 1:', () => {
+  test.each([
+    [{ PORT: 'abc' }, 'PORT: expected a whole number from 0 to 65535, found "abc"\n'],
+    [{ PORT: '70000' }, 'PORT: expected a whole number from 0 to 65535, found "70000"\n'],
+    [{ PORT: '-1' }, 'PORT: expected a whole number from 0 to 65535, found "-1"\n'],
+    [{ PORT: '1.5' }, 'PORT: expected a whole number from 0 to 65535, found "1.5"\n'],
+    [{ MAX_CONNECTIONS: '-1' }, 'MAX_CONNECTIONS: expected a whole number from 1 to 1000000, found "-1"\n'],
+    [
+      { MAX_CONNECTIONS: 'many' },
+      'MAX_CONNECTIONS: expected a whole number from 1 to 1000000, found "many"\n',
+    ],
+    [{ TICK_MS: '0' }, 'TICK_MS: expected a whole number from 1 to 3600000, found "0"\n'],
+    [
+      { CORS_ORIGIN: 'example.com' },
+      'CORS_ORIGIN: expected * or origins like https://example.com, found "example.com"\n',
+    ],
+    [
+      { HOST: '203.0.113.1' },
+      'HOST, PORT: expected an address to listen on, found listen EADDRNOTAVAIL: address not available 203.0.113.1\n',
+    ],
+  ])('%j', async (env, line) => {
+    const { code, output } = await runServer({ PORT: '0', ...env });
+    expect(code).toBe(1);
+    expect(output).toBe(line);
+  });
+});
+
+test('a port in use ends the start with one line and exit code 1', async () => {
+  const { port } = new URL((await start()).url);
+  const { code, output } = await runServer({ PORT: port });
+  expect(code).toBe(1);
+  expect(output).toBe(
+    `PORT: expected a free one, found ${port} in use; try PORT=${Number(port) + 1} npm start\n`,
+  );
+});
+
+test('without a built page it says so in one line and exits with 1', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await cp(join(projectFolder, 'server'), join(folder, 'server'), { recursive: true });
+  await cp(join(projectFolder, 'package.json'), join(folder, 'package.json'));
+  await symlink(join(projectFolder, 'node_modules'), join(folder, 'node_modules'), 'junction');
+  const { code, output } = await runServer({ PORT: '0' }, folder);
+  expect(code).toBe(1);
+  expect(output).toBe('dist/index.html: expected the built page, found none. Run npm run build first\n');
+});
+
+test('the page, the stream and the health check come from one port', async () => {
+  const { url } = await start({ TICK_MS: '10' });
+  const page = await (await fetch(url)).text();
+  expect(page).toContain('<div id="root"></div>');
+  const stream = await readStream(url);
+  await stream.until('data: 3\n\n');
+  expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: 'ok', connections: 1 });
+});
+
+describe.skipIf(process.platform === 'win32')('at a signal', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    '%s every stream ends with a retry and the exit code is 0',
+    async (signal) => {
+      const { child, url, output } = await start({ TICK_MS: '10' });
+      const streams = await Promise.all(Array.from({ length: 100 }, () => readStream(url)));
+      await Promise.all(streams.map((stream) => stream.until('data: 1\n\n')));
+      child.kill(signal);
+      expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
+      for (const stream of streams) expect(await stream.closed).toMatch(/\n\nretry: \d{1,4}\n\n$/);
+    },
+  );
+
+  test('what is still open at the deadline is cut and the exit code is 0', async () => {
+    const { child, url, output } = await start();
+    const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
+    await vi.waitUntil(() => half.bytesWritten > 0);
+    // The server has the half request when it answers one that came later.
+    await fetch(`${url}/health`);
+    child.kill('SIGTERM');
+    const cut = new Promise((resolve) => void half.on('error', resolve).on('close', resolve));
+    expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
+    await cut;
+  });
+
+  test('a second one ends the process at once', async () => {
+    const { child, url, output } = await start();
+    const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
+    half.on('error', () => {});
+    await vi.waitUntil(() => half.bytesWritten > 0);
+    await fetch(`${url}/health`);
+    child.kill('SIGTERM');
+    await vi.waitUntil(() =>
+      fetch(`${url}/health`).then(
+        () => false,
+        () => true,
+      ),
+    );
+    child.kill('SIGINT');
+    expect(await ended(child, output)).toMatchObject({ code: null, signal: 'SIGINT' });
+  });
+});
+
+/** Reads `/count` with fetch, a client that knows nothing of event streams. */
+async function readStream(
+  url: string,
+): Promise<{ until: (text: string) => Promise<unknown>; closed: Promise<string> }> {
+  const abort = new AbortController();
+  onTestFinished(() => abort.abort());
+  const { body } = await fetch(`${url}/count`, { signal: abort.signal });
+  let received = '';
+  const decoder = new TextDecoder();
+  const closed = (async () => {
+    for await (const chunk of body ?? []) received += decoder.decode(chunk, { stream: true });
+    return received;
+  })();
+  closed.catch(() => {}); // aborted at the end of the test
+  return { until: (text) => vi.waitUntil(() => received.includes(text)), closed };
+}

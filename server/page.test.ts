@@ -1,0 +1,57 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Express } from 'express';
+import supertest from 'supertest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createApp } from './app.ts';
+import { listen, request } from './testServer.ts';
+
+let folder: string;
+let app: Express;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
+  await mkdir(join(folder, 'page', 'assets'), { recursive: true });
+  await writeFile(join(folder, 'page', 'index.html'), '<!doctype html><title>page</title>');
+  await writeFile(join(folder, 'page', 'assets', 'index-1a2b.js'), `console.log('${'x'.repeat(5000)}');`);
+  await writeFile(join(folder, 'secret.txt'), 'secret');
+  ({ app } = createApp({ pageFolder: join(folder, 'page') }));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test('index.html is asked for anew each time', async () => {
+  const answer = await supertest(app).get('/');
+  expect(answer.status).toBe(200);
+  expect(answer.get('Cache-Control')).toBe('no-cache');
+  expect(answer.text).toContain('<title>page</title>');
+});
+
+test('assets, whose names hold a hash, are kept for ever and sent compressed', async () => {
+  const answer = await supertest(app).get('/assets/index-1a2b.js').set('Accept-Encoding', 'gzip');
+  expect(answer.status).toBe(200);
+  expect(answer.get('Cache-Control')).toBe('public, max-age=31536000, immutable');
+  expect(answer.get('Content-Encoding')).toBe('gzip');
+});
+
+test('the Content-Security-Policy allows nothing inline and nothing from elsewhere', async () => {
+  const policy = (await supertest(app).get('/')).get('Content-Security-Policy');
+  expect(policy).toBe(
+    "default-src 'none';script-src 'self';style-src 'self';img-src 'self';connect-src 'self';" +
+      "base-uri 'none';form-action 'none';frame-ancestors 'none'",
+  );
+});
+
+test.each([
+  '/../secret.txt',
+  '/%2e%2e/secret.txt',
+  '/..%2fsecret.txt',
+  '/assets/..%5c..%5csecret.txt',
+  '/%00',
+  '/%E0%',
+  '/nope',
+])('%s is not found', async (path) => {
+  const answer = await (await listen(app)).send(request('GET', path, 'Connection: close')).closed;
+  expect(answer).toMatch(/^HTTP\/1.1 404 /);
+  expect(answer).not.toMatch(/secret\n|at .*\.js|Express/);
+});

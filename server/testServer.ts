@@ -1,0 +1,66 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+/** A real server on a free port; it and its connections are gone when the test has finished. */
+export interface TestServer {
+  server: Server;
+  port: number;
+  /** Sends `text` as it is over a socket of its own. */
+  send(text: string): Connection;
+}
+
+/** The client's end of one TCP connection. */
+export interface Connection {
+  socket: Socket;
+  /** All that has come so far. */
+  received(): string;
+  /** Waits until `text` has come. Rejects when the connection closes before. */
+  until(text: string): Promise<string>;
+  /** Waits until the connection has closed, and gives all that came. */
+  closed: Promise<string>;
+}
+
+/** Listens with `listener` on a free port of the loopback interface. */
+export async function listen(listener: RequestListener): Promise<TestServer> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(async () => {
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
+  const { port } = address;
+  return { server, port, send: (text) => open(port, text) };
+}
+
+/** A request without a body, with the headers given as lines. */
+export function request(method: string, path: string, ...headers: string[]): string {
+  return [`${method} ${path} HTTP/1.1`, 'Host: localhost', ...headers, '', ''].join('\r\n');
+}
+
+function open(port: number, text: string): Connection {
+  const socket = connect(port, '127.0.0.1');
+  let received = '';
+  const closed = new Promise<string>((resolve) => {
+    socket.once('close', () => resolve(received));
+  });
+  socket.setEncoding('utf8').on('data', (chunk: string) => (received += chunk));
+  socket.on('error', () => {}); // a reset is one of the ways to close; 'close' follows
+  socket.write(text);
+  onTestFinished(() => void socket.destroy());
+
+  const until = (wanted: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (received.includes(wanted)) resolve(received);
+      };
+      socket.on('data', look);
+      socket.once('close', () => reject(new Error(`closed before ${JSON.stringify(wanted)}: ${received}`)));
+      look();
+    });
+  return { socket, received: () => received, until, closed };
+}
