@@ -12,6 +12,6 @@ export function StatusLine({ status }: { status: Status }): ReactElement {
 
 function words(status: Status): string {
   if (status.state !== 'reconnecting') return status.state;
-  const due = status.dueAt === undefined ? '' : `, due at ${new Date(status.dueAt).toLocaleTimeString()}`;
+  const due = 'dueAt' in status ? `, due at ${new Date(status.dueAt).toLocaleTimeString()}` : '';
   return `reconnecting, attempt ${status.attempt}${due}`;
 }

@@ -13,7 +13,8 @@ export const BACKOFF_CAP_MS = 30_000;
 export type Status =
   | { state: 'connecting' }
   | { state: 'open' }
-  | { state: 'reconnecting'; attempt: number; dueAt?: number }
+  | { state: 'reconnecting'; attempt: number }
+  | { state: 'reconnecting'; attempt: number; dueAt: number }
   | { state: 'paused' }
   | { state: 'closed' };
 
@@ -61,7 +62,7 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
   function resume(): void {
     if (running || finished) return;
     running = true;
-    for (const type of WAKING_EVENTS) globalThis.addEventListener?.(type, wake);
+    for (const type of TURNS) globalThis.addEventListener?.(type, turn);
     attempt = 0;
     connect();
   }
@@ -69,7 +70,7 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
   function pause(): void {
     if (!running) return;
     running = false;
-    for (const type of WAKING_EVENTS) globalThis.removeEventListener?.(type, wake);
+    for (const type of TURNS) globalThis.removeEventListener?.(type, turn);
     disconnect();
     onStatus?.({ state: finished ? 'closed' : 'paused' });
   }
@@ -134,14 +135,17 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
     timer = setTimeout(connect, delay);
   }
 
-  function wake(event: Event): void {
-    if ('persisted' in event && !event.persisted) return; // a pageshow that is only the page's first
-    const alive = source?.readyState === EventSource.OPEN && Date.now() - heardAt < staleAfterMs;
-    if (!alive || (pauseWhenHidden && isHidden())) connect();
+  function turn({ type }: Event): void {
+    // For ever, or until the back/forward cache gives the page back: it keeps no page whose stream goes on.
+    if (type === 'pagehide') return disconnect();
+    if (type === 'visibilitychange' && isHidden() && !pauseWhenHidden) return;
+    const isWaiting = attempt > 0 && source?.readyState !== EventSource.OPEN;
+    const isSilent = Date.now() - heardAt >= staleAfterMs;
+    if (!source || isWaiting || isSilent || (pauseWhenHidden && isHidden())) connect();
   }
 }
 
-const WAKING_EVENTS = ['visibilitychange', 'pageshow', 'online'];
+const TURNS = ['visibilitychange', 'pagehide', 'pageshow', 'online'];
 
 function isHidden(): boolean {
   return globalThis.document?.visibilityState === 'hidden';

@@ -1,0 +1,343 @@
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { transformWithOxc } from 'vite';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
+import { listen } from '../server/testServer.ts';
+import {
+  BACKOFF_CAP_MS,
+  type createEventSource,
+  type Handlers,
+  type Status,
+  type Subscription,
+} from './eventSource.ts';
+
+declare global {
+  interface Window {
+    createEventSource: typeof createEventSource;
+    source: Subscription;
+    statuses: Status[];
+    /** Milliseconds until the next attempt, each time that it was known. */
+    delays: number[];
+    /** Type, data and last event ID of each message that was handed on. */
+    messages: [type: string, data: string, lastEventId: string][];
+  }
+}
+
+const HEADERS = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' };
+
+const PAGE = `<!doctype html><title>test</title><script type="module">
+  import { createEventSource } from '/eventSource.js';
+  window.createEventSource = createEventSource;
+</script>`;
+
+/** Answers with these frames and leaves the stream open. */
+function stream(...frames: string[]): RequestListener {
+  return (_req, res) => void res.writeHead(200, HEADERS).write(['retry: 50', ...frames, ''].join('\n\n'));
+}
+
+function answer(status: number, headers: Record<string, string> = {}): RequestListener {
+  return (_req, res) => void res.writeHead(status, headers).end();
+}
+
+const silence: RequestListener = () => {};
+
+describe.skipIf(isBrowserMissing())('a subscription', () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser.close());
+
+  /** Opens a page that subscribes to `url`; its requests get `answers` in turn, and the last of them again and again. */
+  async function subscribe(
+    answers: RequestListener[],
+    {
+      url = '/stream',
+      options = {},
+      events = ['message', 'note'],
+      fakeClock = false,
+      open = () => browser.newPage(),
+    }: {
+      url?: string;
+      options?: { staleAfterMs?: number; pauseWhenHidden?: boolean };
+      events?: string[];
+      fakeClock?: boolean;
+      open?: () => Promise<Page>;
+    } = {},
+  ): Promise<{ page: Page; requests: IncomingMessage[] }> {
+    const requests: IncomingMessage[] = [];
+    const script = await transformWithOxc(
+      await readFile(join(import.meta.dirname, 'eventSource.ts'), 'utf8'),
+      'eventSource.ts',
+    );
+    const server = await listen((req, res) => {
+      if (req.url === '/' || req.url === '/elsewhere')
+        return res.setHeader('Content-Type', 'text/html').end(PAGE);
+      if (req.url === '/eventSource.js')
+        return res.setHeader('Content-Type', 'text/javascript').end(script.code);
+      if (!req.url?.includes('stream')) return res.writeHead(404).end();
+      const next = answers[Math.min(requests.length, answers.length - 1)];
+      requests.push(req);
+      return next?.(req, res);
+    });
+    const page = await open();
+    onTestFinished(() => page.close());
+    if (fakeClock) await page.clock.install();
+    await page.goto(`http://127.0.0.1:${server.port}/`);
+    await page.evaluate(
+      (given) => {
+        Math.random = () => 0.1;
+        window.statuses = [];
+        window.delays = [];
+        window.messages = [];
+        const on: Handlers = Object.fromEntries(
+          given.events.map((name) => [
+            name,
+            ({ type, data, lastEventId }) => window.messages.push([type, data, lastEventId]),
+          ]),
+        );
+        window.source = window.createEventSource(given.url, on, {
+          ...given.options,
+          onStatus(status) {
+            window.statuses.push(status);
+            if ('dueAt' in status) window.delays.push(Math.round((status.dueAt - Date.now()) / 10) * 10);
+          },
+        });
+        window.source.resume();
+      },
+      { url, events, options },
+    );
+    return { page, requests };
+  }
+
+  test('hands messages on in order, with their type, data and last event ID', async () => {
+    const { page } = await subscribe([
+      stream('id: 1\ndata: a', 'event: note\ndata: b\ndata: c', 'id: 3\ndata: d'),
+    ]);
+    expect(await untilMessages(page, 3)).toEqual([
+      ['message', 'a', '1'],
+      ['note', 'b\nc', '1'],
+      ['message', 'd', '3'],
+    ]);
+    expect(await states(page)).toEqual(['connecting', 'open']);
+  });
+
+  test('leaves a cut connection to the browser, which comes back with Last-Event-ID', async () => {
+    const { page, requests } = await subscribe([
+      (_req, res) =>
+        void res.writeHead(200, HEADERS).write('retry: 50\n\nid: 1\ndata: a\n\nid: 2\ndata: half a fra'),
+      stream('id: 2\ndata: b'),
+    ]);
+    await untilMessages(page, 1);
+    requests[0]?.socket.destroy();
+    expect(await untilMessages(page, 2)).toEqual([
+      ['message', 'a', '1'],
+      ['message', 'b', '2'],
+    ]);
+    expect(requests.map(({ url, headers }) => [url, headers['last-event-id']])).toEqual([
+      ['/stream', undefined],
+      ['/stream', '1'],
+    ]);
+    expect(await page.evaluate(() => window.statuses)).toEqual([
+      { state: 'connecting' },
+      { state: 'open' },
+      { state: 'reconnecting', attempt: 1 },
+      { state: 'open' },
+    ]);
+  });
+
+  test.each([
+    ['502', answer(502)],
+    ['503', answer(503, { 'Retry-After': '1' })],
+    ['204', answer(204)],
+    ['another type', answer(200, { 'Content-Type': 'text/html' })],
+  ])('comes back with ?lastEventId= when the browser has given up after %s', async (_what, refusal) => {
+    const { page, requests } = await subscribe(
+      [stream('event: note\nid: 7\ndata: a'), refusal, refusal, stream('id: 8\ndata: b')],
+      {
+        url: '/stream?lastEventId=3&x=1',
+      },
+    );
+    await untilMessages(page, 1);
+    requests[0]?.socket.destroy();
+    expect(await untilMessages(page, 2)).toEqual([
+      ['note', 'a', '7'],
+      ['message', 'b', '8'],
+    ]);
+    expect(requests.map(({ url, headers }) => [url, headers['last-event-id']])).toEqual([
+      ['/stream?lastEventId=3&x=1', undefined],
+      ['/stream?lastEventId=3&x=1', '7'],
+      ['/stream?lastEventId=7&x=1', undefined],
+      ['/stream?lastEventId=7&x=1', undefined],
+    ]);
+  });
+
+  test('keeps the last event ID through messages that carry none', async () => {
+    const { page, requests } = await subscribe([
+      stream('id: 7\ndata: a'),
+      answer(502),
+      stream('data: without'),
+      answer(502),
+      stream('id: 8\ndata: b'),
+    ]);
+    for (const n of [1, 2]) {
+      await untilMessages(page, n);
+      requests.at(-1)?.socket.destroy();
+    }
+    await untilMessages(page, 3);
+    expect(requests.at(-1)?.url).toBe('/stream?lastEventId=7');
+  });
+
+  test('waits after each refusal for a random part of a time that doubles up to the cap', async () => {
+    const { page, requests } = await subscribe([answer(502)], { fakeClock: true });
+    for (let n = 1; n <= 8; n++) {
+      await page.waitForFunction((wanted) => window.delays.length >= wanted, n);
+      await page.clock.runFor(BACKOFF_CAP_MS / 10);
+    }
+    const longest = [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000];
+    expect((await page.evaluate(() => window.delays)).slice(0, 8)).toEqual(
+      longest.map((delay) => delay / 10),
+    );
+    expect(await page.evaluate(() => window.statuses.find((status) => 'dueAt' in status))).toMatchObject({
+      attempt: 1,
+    });
+    expect(requests.length).toBeGreaterThanOrEqual(8);
+  });
+
+  test('replaces a connection that has been silent for too long', async () => {
+    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
+      options: { staleAfterMs: 300 },
+    });
+    expect(await untilMessages(page, 2)).toEqual([
+      ['message', 'a', '1'],
+      ['message', 'b', '2'],
+    ]);
+    expect(requests[1]?.url).toBe('/stream?lastEventId=1');
+    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+  });
+
+  test('replaces a connection whose server never answers', async () => {
+    const { page, requests } = await subscribe([silence, stream('id: 1\ndata: a')], {
+      options: { staleAfterMs: 300 },
+    });
+    await untilMessages(page, 1);
+    expect(requests.length).toBe(2);
+  });
+
+  test('is closed for good by the event that ends the stream', async () => {
+    const { page, requests } = await subscribe([stream('id: 1\ndata: a', 'event: end\ndata: ')], {
+      options: { staleAfterMs: 100 },
+      fakeClock: true,
+    });
+    await page.waitForFunction(() => window.statuses.at(-1)?.state === 'closed');
+    await page.evaluate(() => {
+      window.source.resume();
+      window.dispatchEvent(new Event('online'));
+    });
+    await page.clock.runFor(2 * BACKOFF_CAP_MS);
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(requests.length).toBe(1);
+    expect(await states(page)).toEqual(['connecting', 'open', 'closed']);
+  });
+
+  test('pauses without a connection, and resumes after the last message', async () => {
+    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
+    await untilMessages(page, 1);
+    await page.evaluate(() => window.source.pause());
+    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+    await page.evaluate(() => window.source.resume());
+    await page.evaluate(() => window.source.resume());
+    await untilMessages(page, 2);
+    expect(requests.map(({ url }) => url)).toEqual(['/stream', '/stream?lastEventId=1']);
+    expect(await states(page)).toEqual(['connecting', 'open', 'paused', 'connecting', 'open']);
+  });
+
+  test.each(['online', 'visibilitychange'])('does not wait for the backoff at %s', async (type) => {
+    const { page, requests } = await subscribe([answer(502), stream('id: 1\ndata: a')], { fakeClock: true });
+    await page.waitForFunction(() => window.statuses.at(-1)?.state === 'reconnecting');
+    await page.evaluate((name) => document.dispatchEvent(new Event(name, { bubbles: true })), type);
+    await untilMessages(page, 1);
+    expect(requests.length).toBe(2);
+  });
+
+  test('comes back when the network does', async () => {
+    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
+    await untilMessages(page, 1);
+    await page.context().setOffline(true);
+    requests[0]?.socket.destroy();
+    await page.waitForFunction(() => window.statuses.at(-1)?.state === 'reconnecting');
+    expect(requests.length).toBe(1);
+    await page.context().setOffline(false);
+    expect((await untilMessages(page, 2)).map(([, data]) => data)).toEqual(['a', 'b']);
+  });
+
+  test('lets go of the connection with the page, and goes on when the back/forward cache gives it back', async () => {
+    const ownBrowser = await launchBrowser({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+    onTestFinished(() => ownBrowser.close());
+    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
+      open: () => ownBrowser.newPage(),
+    });
+    await untilMessages(page, 1);
+    await page.evaluate(() => {
+      window.addEventListener(
+        'pageshow',
+        ({ persisted }) => (document.title = persisted ? 'restored' : 'loaded'),
+      );
+    });
+    const origin = new URL(page.url()).origin;
+    await page.goto(`${origin}/elsewhere`);
+    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+    expect(requests.length).toBe(1);
+    await page.goBack({ waitUntil: 'commit' });
+    expect((await untilMessages(page, 2)).map(([, data]) => data)).toEqual(['a', 'b']);
+    expect(await page.title()).toBe('restored');
+    expect(requests.map(({ url }) => url)).toEqual(['/stream', '/stream?lastEventId=1']);
+  });
+
+  test('lets go while the page is hidden, if asked to', async () => {
+    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
+      options: { pauseWhenHidden: true },
+    });
+    await untilMessages(page, 1);
+    await hide(page, true);
+    await page.waitForFunction(() => window.statuses.at(-1)?.state === 'paused');
+    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+    expect(requests.length).toBe(1);
+    await hide(page, false);
+    await untilMessages(page, 2);
+    expect(requests.map(({ url }) => url)).toEqual(['/stream', '/stream?lastEventId=1']);
+    expect(await states(page)).toEqual(['connecting', 'open', 'paused', 'connecting', 'open']);
+  });
+
+  test('keeps its connection while the page is hidden, unless asked to let go', async () => {
+    const { page, requests } = await subscribe([stream('id: 1\ndata: a')]);
+    await untilMessages(page, 1);
+    await hide(page, true);
+    await hide(page, false);
+    expect(requests.length).toBe(1);
+    expect(await states(page)).toEqual(['connecting', 'open']);
+  });
+});
+
+/** Tells the page that it is hidden, or visible again: headless browsers show every tab all the time. */
+async function hide(page: Page, hidden: boolean): Promise<void> {
+  await page.evaluate(
+    (state) => {
+      Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+    },
+    hidden ? 'hidden' : 'visible',
+  );
+}
+
+async function untilMessages(page: Page, n: number): Promise<Window['messages']> {
+  await page.waitForFunction((wanted) => window.messages.length >= wanted, n);
+  return page.evaluate(() => window.messages);
+}
+
+function states(page: Page): Promise<string[]> {
+  return page.evaluate(() => window.statuses.map(({ state }) => state));
+}

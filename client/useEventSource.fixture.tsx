@@ -1,0 +1,60 @@
+import { Profiler, StrictMode, useState, type ReactElement } from 'react';
+import { createRoot } from 'react-dom/client';
+import type { Status } from './eventSource.ts';
+import { useEventSource } from './useEventSource.ts';
+
+declare global {
+  interface Window {
+    /** What the tests steer and read. */
+    hook: {
+      url: string;
+      label: string;
+      /** Renders with the `url` and `label` that stand here now. */
+      render: () => void;
+      unmount: () => void;
+      pause: () => void;
+      resume: () => void;
+      status: Status;
+      /** Data of each message, with the label of the render whose handler got it. */
+      received: string[];
+      /** What each commit showed. */
+      commits: string[];
+    };
+  }
+}
+
+function Subscriber({ url, label }: { url: string; label: string }): ReactElement {
+  const [text, setText] = useState('');
+  const { status, pause, resume } = useEventSource(url, {
+    message({ data }) {
+      window.hook.received.push(`${label}:${data}`);
+      setText(data);
+    },
+  });
+  Object.assign(window.hook, { status, pause, resume });
+  return (
+    <Profiler id="subscriber" onRender={() => window.hook.commits.push(text)}>
+      <p>{text}</p>
+    </Profiler>
+  );
+}
+
+const root = createRoot(document.body);
+window.hook = {
+  url: '/stream',
+  label: 'first',
+  render() {
+    root.render(
+      <StrictMode>
+        <Subscriber url={window.hook.url} label={window.hook.label} />
+      </StrictMode>,
+    );
+  },
+  unmount: () => root.unmount(),
+  pause() {},
+  resume() {},
+  status: { state: 'connecting' },
+  received: [],
+  commits: [],
+};
+window.hook.render();

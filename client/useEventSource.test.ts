@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { build, type Rollup } from 'vite';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
+import { listen } from '../server/testServer.ts';
+
+const PAGE = '<!doctype html><body><script type="module" src="/script.js"></script>';
+
+describe.skipIf(isBrowserMissing())('useEventSource', () => {
+  let browser: Browser;
+  let script: string;
+  beforeAll(async () => {
+    [browser, script] = await Promise.all([launchBrowser(), bundle('useEventSource.fixture.tsx')]);
+  });
+  afterAll(() => browser.close());
+
+  /** Opens a page with one subscriber under StrictMode; the test is its server. */
+  async function mount(): Promise<{ page: Page; requests: IncomingMessage[]; open: ServerResponse[] }> {
+    const requests: IncomingMessage[] = [];
+    const open: ServerResponse[] = [];
+    const server = await listen((req, res) => {
+      if (req.url === '/') res.setHeader('Content-Type', 'text/html').end(PAGE);
+      else if (req.url === '/script.js') res.setHeader('Content-Type', 'text/javascript').end(script);
+      else if (req.url === '/favicon.ico') res.writeHead(404).end();
+      else {
+        requests.push(req);
+        open.push(res);
+        res.once('close', () => open.splice(open.indexOf(res), 1));
+        res.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('retry: 50\n\n');
+      }
+    });
+    const page = await browser.newPage();
+    onTestFinished(() => page.close());
+    await page.goto(`http://127.0.0.1:${server.port}/`);
+    await untilState(page, 'open');
+    return { page, requests, open };
+  }
+
+  test('holds one connection under StrictMode and none after the component has gone', async () => {
+    const { page, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    await page.evaluate(() => window.hook.unmount());
+    await vi.waitUntil(() => open.length === 0);
+  });
+
+  test('calls the newest handler, and a new one makes no new connection', async () => {
+    const { page, requests, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    const before = requests.length;
+    open[0]?.write('id: 1\ndata: a\n\n');
+    await untilReceived(page, 1);
+    await page.evaluate(() => {
+      window.hook.label = 'second';
+      window.hook.render();
+    });
+    open[0]?.write('id: 2\ndata: b\n\n');
+    expect(await untilReceived(page, 2)).toEqual(['first:a', 'second:b']);
+    expect(requests.length).toBe(before);
+  });
+
+  test('closes the old connection at another URL, and starts that stream from its beginning', async () => {
+    const { page, requests, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    open[0]?.write('id: 41\ndata: a\n\n');
+    await untilReceived(page, 1);
+    await page.evaluate(() => {
+      window.hook.url = '/other-stream';
+      window.hook.render();
+    });
+    await vi.waitUntil(() => open.length === 1 && open[0]?.req.url === '/other-stream');
+    expect(requests.at(-1)?.headers['last-event-id']).toBeUndefined();
+    await untilState(page, 'open');
+  });
+
+  test('renders once a message, also when a hundred arrive at once', async () => {
+    const { page, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    await page.evaluate(() => (window.hook.commits.length = 0));
+    const numbers = Array.from({ length: 100 }, (_, i) => String(i + 1));
+    open[0]?.write(numbers.map((n) => `id: ${n}\ndata: ${n}\n\n`).join(''));
+    await untilReceived(page, 100);
+    expect(await page.evaluate(() => window.hook.commits)).toEqual(numbers);
+  });
+
+  test('pauses without a connection and resumes after the last message', async () => {
+    const { page, requests, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    open[0]?.write('id: 7\ndata: a\n\n');
+    await untilReceived(page, 1);
+    const closed = open[0] && once(open[0], 'close');
+    await page.evaluate(() => window.hook.pause());
+    await closed;
+    await untilState(page, 'paused');
+    await page.evaluate(() => window.hook.resume());
+    await untilState(page, 'open');
+    expect(requests.at(-1)?.url).toBe('/stream?lastEventId=7');
+  });
+
+  test('stays closed when the stream has finished', async () => {
+    const { page, requests, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    open[0]?.end('event: end\ndata: \n\n');
+    await untilState(page, 'closed');
+    const before = requests.length;
+    await page.evaluate(() => window.hook.pause());
+    await page.evaluate(() => window.hook.resume());
+    await page.evaluate(() => fetch('/after'));
+    expect(requests.slice(before).map(({ url }) => url)).toEqual(['/after']);
+    await untilState(page, 'closed');
+  });
+});
+
+async function untilState(page: Page, state: string): Promise<void> {
+  await page.waitForFunction((wanted) => window.hook?.status.state === wanted, state);
+}
+
+async function untilReceived(page: Page, n: number): Promise<string[]> {
+  await page.waitForFunction((wanted) => window.hook.received.length >= wanted, n);
+  return page.evaluate(() => window.hook.received);
+}
+
+/** A file of this folder with all that it imports, as one script for the browser. */
+async function bundle(file: string): Promise<string> {
+  const output = await build({
+    configFile: false,
+    logLevel: 'error',
+    root: import.meta.dirname,
+    build: { write: false, rolldownOptions: { input: join(import.meta.dirname, file) } },
+  });
+  const {
+    output: [chunk],
+  } = output as Rollup.RollupOutput;
+  return chunk.code;
+}
