@@ -85,7 +85,10 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     });
     const page = await open();
     onTestFinished(() => page.close());
-    if (fakeClock) await page.clock.install();
+    if (fakeClock) {
+      await page.clock.install({ time: 0 });
+      await page.clock.pauseAt(1000);
+    }
     await page.goto(`http://127.0.0.1:${server.port}/`);
     await page.evaluate(
       (given) => {

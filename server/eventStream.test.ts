@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { describe, expect, test, vi } from 'vitest';
 import { frame, lastEventId, MAX_BUFFERED_BYTES, openEventStream, type EventStream } from './eventStream.ts';
 import { listen, request, type Connection } from './testServer.ts';
@@ -110,6 +110,21 @@ describe('an open stream', () => {
     expect(stop).toHaveBeenCalledOnce();
   });
 
+  test('is not opened for a client that left before its request was looked at', async () => {
+    const streams = new Streams();
+    const requests: [IncomingMessage, ServerResponse][] = [];
+    const server = await listen((req, res) => void requests.push([req, res]));
+    const client = server.send(GET);
+    await vi.waitUntil(() => requests.length === 1);
+    const [[req, res] = []] = requests;
+    if (!req || !res) throw new Error('expected a request');
+    client.socket.destroy();
+    await once(res, 'close');
+    streams.listener(req, res);
+    await new Promise(setImmediate);
+    expect(streams.opened).toEqual([]);
+  });
+
   test('may finish before its source has returned', async () => {
     const stop = vi.fn<() => void>();
     const server = await listen((req, res) =>
@@ -180,18 +195,17 @@ describe('a reader that falls behind', () => {
 
 describe('requests pipelined on one socket', () => {
   test('are answered in turn, the stream after what came before it', async () => {
-    const streams = new Streams();
     const server = await listen((req, res) => {
-      if (req.url === '/stream') streams.listener(req, res);
-      else setImmediate(() => res.end('short'));
+      if (req.url === '/short') return void setImmediate(() => res.end('short'));
+      openEventStream(req, res, (stream) => {
+        stream.send({ data: 'at once' });
+        return () => {};
+      });
     });
     const client = server.send(request('GET', '/short') + request('GET', '/stream'));
-    await client.until('retry: 1000\n\n');
-    await vi.waitUntil(() => streams.opened.length === 1);
-    streams.opened[0]?.send({ data: 'in its turn' });
-    await client.until('data: in its turn\n\n');
+    await client.until('data: at once\n\n');
     expect(client.received()).toMatch(
-      /^HTTP\/1.1 200 OK\r\n[^]*\r\n\r\nshortHTTP\/1.1 200 OK\r\n[^]*\r\n\r\nretry: 1000\n\ndata: in its turn\n\n$/,
+      /^HTTP\/1.1 200 OK\r\n[^]*\r\n\r\nshortHTTP\/1.1 200 OK\r\n[^]*\r\n\r\nretry: 1000\n\ndata: at once\n\n$/,
     );
   });
 
