@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { IncomingMessage, RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { transformWithOxc } from 'vite';
@@ -222,6 +222,26 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     await vi.waitUntil(() => requests[0]?.socket.destroyed);
   });
 
+  test('keeps a connection on which something is heard in time', async () => {
+    const responses: ServerResponse[] = [];
+    const play: RequestListener = (_req, res) => {
+      res.writeHead(200, HEADERS).flushHeaders();
+      responses.push(res);
+    };
+    const { page, requests } = await subscribe([play], {
+      options: { staleAfterMs: 5000 },
+      fakeClock: true,
+    });
+    for (let n = 1; n <= 3; n++) {
+      await vi.waitUntil(() => responses.length === 1);
+      responses[0]?.write(`id: ${n}\ndata: ${n}\n\n`);
+      await untilMessages(page, n);
+      await page.clock.runFor(4000);
+    }
+    expect(await states(page)).toEqual(['connecting', 'open']);
+    expect(requests.length).toBe(1);
+  });
+
   test('replaces a connection whose server never answers', async () => {
     const { page, requests } = await subscribe([silence, stream('id: 1\ndata: a')], {
       options: { staleAfterMs: 300 },
@@ -264,6 +284,19 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     await page.evaluate((name) => document.dispatchEvent(new Event(name, { bubbles: true })), type);
     await untilMessages(page, 1);
     expect(requests.length).toBe(2);
+  });
+
+  test('does not wait for the browser to come back either', async () => {
+    const { page, requests } = await subscribe([
+      stream('retry: 60000', 'id: 1\ndata: a'),
+      stream('id: 2\ndata: b'),
+    ]);
+    await untilMessages(page, 1);
+    requests[0]?.socket.destroy();
+    await page.waitForFunction(() => window.statuses.at(-1)?.state === 'reconnecting');
+    await page.evaluate(() => window.dispatchEvent(new Event('online')));
+    await untilMessages(page, 2);
+    expect(requests.map(({ url }) => url)).toEqual(['/stream', '/stream?lastEventId=1']);
   });
 
   test('comes back when the network does', async () => {
