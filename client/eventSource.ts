@@ -1,10 +1,10 @@
 /** The name of the last event of a stream that is finished for good. */
 export const END_EVENT = 'end';
 
-/** The longest delay before the first new attempt, ms; the longest of each further one grows by `BACKOFF_FACTOR`, up to the cap. */
+/** A new attempt comes after a random part of this time, which is multiplied by the factor at each failure up to the cap. */
 export const BACKOFF_START_MS = 1000;
 export const BACKOFF_FACTOR = 2;
-export const BACKOFF_CAP_MS = 30_000;
+export const BACKOFF_CAP_MS = 5000;
 
 /**
  * What a subscription knows of its connection. `attempt` counts from the last message on; `dueAt` (ms since the epoch)

@@ -1,0 +1,94 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isMissing, programPath } from './browser.ts';
+import { ended, freePort } from './processes.ts';
+
+/** The two programs that `startNginx` needs. */
+const nginxPath = programPath('nginx');
+const opensslPath = programPath('openssl');
+
+/** nginx in front of two servers, from `nginx.conf`. */
+export interface Nginx {
+  /** Where it listens: HTTP/1.1 alone, and HTTP/2 with TLS and a certificate that nobody has signed. */
+  ports: { http: number; https: number };
+  /** Ends it, and removes its files. */
+  stop(): Promise<void>;
+}
+
+/** Whether tests that need nginx must be skipped; see `isMissing`. */
+export function isNginxMissing(): boolean {
+  return (
+    isMissing('nginx', nginxPath, 'Install nginx 1.22 or later.') ||
+    isMissing('openssl', opensslPath, 'Install OpenSSL: it makes the certificate for nginx.')
+  );
+}
+
+/** Starts nginx from `nginx.conf` in front of servers on these two ports of 127.0.0.1, and waits until it listens. */
+export async function startNginx(servers: readonly [number, number]): Promise<Nginx> {
+  if (nginxPath === undefined || opensslPath === undefined) throw new Error('expected nginx and openssl');
+  const ports = { http: await freePort(), https: await freePort() };
+  const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
+  chmodSync(folder, 0o755); // started by root, nginx has workers that are not
+  makeCertificate(opensslPath, folder);
+
+  const settings: [string, string][] = [
+    ['http {', `http {\n  access_log off;\n${TEMPORARY.map((of) => `  ${of}_temp_path ${of};`).join('\n')}`],
+    ['127.0.0.1:7001', `127.0.0.1:${servers[0]}`],
+    ['127.0.0.1:7002', `127.0.0.1:${servers[1]}`],
+    ['listen 443', `listen 127.0.0.1:${ports.https}`],
+    ['listen 80', `listen 127.0.0.1:${ports.http}`],
+    ['/etc/ssl/counter.pem', join(folder, 'counter.pem')],
+    ['/etc/ssl/counter.key', join(folder, 'counter.key')],
+    ['per_address 100', 'per_address 10000'], // every client of a test has the same address
+  ];
+  const file = join(folder, 'nginx.conf');
+  writeFileSync(file, settings.reduce(fillIn, readFileSync(join(import.meta.dirname, 'nginx.conf'), 'utf8')));
+
+  const here = 'daemon off; pid nginx.pid; error_log error.log;';
+  const child = spawn(nginxPath, ['-p', folder, '-c', file, '-e', 'error.log', '-g', here]);
+  let output = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const kill = (): unknown => child.kill();
+  process.once('exit', kill); // also when the test is interrupted
+  const stop = async (): Promise<void> => {
+    process.off('exit', kill);
+    kill();
+    await ended(child, () => output);
+    rmSync(folder, { recursive: true });
+  };
+  while (!(await isListening(ports.https))) {
+    if (child.exitCode === null) continue;
+    await stop();
+    throw new Error(`nginx ended before it listened: ${output}`);
+  }
+  return { ports, stop };
+}
+
+/** Folders that nginx makes whether it needs them or not, and by default where only root may. */
+const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+
+function fillIn(text: string, [from, to]: [string, string]): string {
+  if (!text.includes(from)) throw new Error(`nginx.conf: expected ${from} in it`);
+  return text.replaceAll(from, to);
+}
+
+function makeCertificate(openssl: string, folder: string): void {
+  const kind =
+    'req -x509 -nodes -days 1 -subj /CN=localhost -newkey ec -pkeyopt ec_paramgen_curve:prime256v1';
+  const files = ['-keyout', join(folder, 'counter.key'), '-out', join(folder, 'counter.pem')];
+  execFileSync(openssl, kind.split(' ').concat(files), { stdio: 'pipe' });
+}
+
+async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  const answer = await Promise.race([
+    once(socket, 'connect').then(() => true),
+    once(socket, 'close').then(() => false),
+  ]).catch(() => false);
+  socket.destroy();
+  return answer;
+}

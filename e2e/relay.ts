@@ -1,0 +1,49 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+
+/** Passes TCP connections on, until it is told to cut. */
+export interface Relay {
+  name: string;
+  port: number;
+  /**
+   * While this is set, only a share of what comes next for a client goes through, and then its connection ends, or is
+   * silent for ever, as when the network is gone.
+   */
+  cut: { share: number; ending: 'FIN' | 'RST' | 'silence' } | undefined;
+}
+
+/** Starts a relay to `target`, a port of 127.0.0.1; how to stop it goes to `undo`. */
+export async function startRelay(target: number, name: string, undo: (() => unknown)[]): Promise<Relay> {
+  const clients = new Set<Socket>();
+  const server = createServer({ noDelay: true }, (client) => {
+    const upstream = connect({ port: target, host: '127.0.0.1', noDelay: true });
+    clients.add(client);
+    client.on('close', () => clients.delete(client));
+    leaveTogether(client, upstream);
+    client.on('data', (chunk) => void upstream.write(chunk));
+    upstream.on('data', (chunk: Buffer) => {
+      if (relay.cut === undefined) return void client.write(chunk);
+      const { share, ending } = relay.cut;
+      upstream.pause(); // nothing may follow what is left out
+      client.write(chunk.subarray(0, chunk.length * share), () => {
+        if (ending === 'FIN') client.destroy();
+        if (ending === 'RST') client.resetAndDestroy();
+      });
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
+  const relay: Relay = { name, port: address.port, cut: undefined };
+  undo.push(() => {
+    server.close();
+    for (const client of clients) client.destroy();
+  });
+  return relay;
+}
+
+/** Each of the two sends what is still on its way and closes when the other has closed or broken. */
+function leaveTogether(a: Socket, b: Socket): void {
+  a.on('error', () => b.destroySoon()).on('close', () => b.destroySoon());
+  b.on('error', () => a.destroySoon()).on('close', () => a.destroySoon());
+}
