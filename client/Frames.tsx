@@ -1,37 +1,60 @@
-import type { ReactElement } from 'react';
+import { Fragment, useState, type ReactElement } from 'react';
+import type { Frame } from './frame.ts';
 
-/** One frame as it arrived; `time` in ms since the epoch. */
-export interface Frame {
-  id: string;
-  type: string;
-  data: string;
-  time: number;
-}
+const FRAMES_SHOWN = 50;
 
-/** The frames, newest first, in the columns of a browser's network panel. */
+/** The frames, newest first, in the columns of a browser's network panel, and as `curl` shows them. */
 export function Frames({ frames }: { frames: readonly Frame[] }): ReactElement {
+  const [held, setHeld] = useState<readonly Frame[]>();
+  const shown = (held ?? frames).slice(0, FRAMES_SHOWN);
+
   return (
-    <table>
-      <caption>Frames</caption>
-      <thead>
-        <tr>
-          <th scope="col">Id</th>
-          <th scope="col">Type</th>
-          <th scope="col">Data</th>
-          <th scope="col">Time</th>
-        </tr>
-      </thead>
-      <tbody>
-        {frames.map(({ id, type, data, time }) => (
-          <tr key={id}>
-            <td>{id}</td>
-            <td>{type}</td>
-            <td>{data}</td>
-            <td>{clock(time)}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <section className="frames">
+      <header>
+        <h2 id="frames">Frames</h2>
+        <button aria-pressed={held !== undefined} onClick={() => setHeld(held ? undefined : frames)}>
+          {held ? 'Let go' : 'Hold to read'}
+        </button>
+      </header>
+      <div className="scroll" role="region" aria-labelledby="frames" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Id</th>
+              <th scope="col">Type</th>
+              <th scope="col">Data</th>
+              <th scope="col">Time</th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map(({ id, type, data, time, isLast }, i) => (
+              <Fragment key={id}>
+                {isLast && i > 0 && (
+                  <tr className="mark">
+                    <td colSpan={4}>reconnected</td>
+                  </tr>
+                )}
+                <tr data-id={id}>
+                  <td>{id}</td>
+                  <td>{type}</td>
+                  <td>{data}</td>
+                  <td>{clock(time)}</td>
+                </tr>
+              </Fragment>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <details>
+        <summary>As raw text</summary>
+        <pre tabIndex={0}>
+          {shown
+            .map(({ id, data }) => `id: ${id}\ndata: ${data}\n`)
+            .toReversed()
+            .join('\n')}
+        </pre>
+      </details>
+    </section>
   );
 }
 

@@ -39,6 +39,8 @@ export interface Subscription {
   resume(): void;
   /** Lets go of the connection; it may be left so for ever. */
   pause(): void;
+  /** Drops the connection that there is and comes back after a backoff, as when it had died. */
+  drop(): void;
 }
 
 /**
@@ -57,7 +59,7 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
   let heardAt = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  return { url, resume, pause };
+  return { url, resume, pause, drop };
 
   function resume(): void {
     if (running || finished) return;
@@ -73,6 +75,10 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
     for (const type of TURNS) globalThis.removeEventListener?.(type, turn);
     disconnect();
     onStatus?.({ state: finished ? 'closed' : 'paused' });
+  }
+
+  function drop(): void {
+    if (source) backOff();
   }
 
   function connect(): void {

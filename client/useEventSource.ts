@@ -8,11 +8,9 @@ import {
   type Subscription,
 } from './eventSource.ts';
 
-/** The status of a subscription, and the two verbs that a page offers for it. */
-export interface SubscriptionState {
+/** The status of a subscription and what a page can do with it. */
+export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume' | 'drop'> {
   status: Status;
-  pause(): void;
-  resume(): void;
 }
 
 /**
@@ -51,5 +49,5 @@ export function useEventSource(
     return source.pause;
   }, [source, paused]);
 
-  return { status, pause: () => setPaused(true), resume: () => setPaused(false) };
+  return { status, pause: () => setPaused(true), resume: () => setPaused(false), drop: source.drop };
 }
