@@ -333,7 +333,8 @@ async function openTab(browser: Browser, name: string, url: string): Promise<Tab
         handOn('number', changes[i + 1]?.oldValue ?? timer?.textContent ?? '', Date.now());
       }
       for (const row of mutations.flatMap(({ addedNodes }) => [...addedNodes])) {
-        if (row instanceof HTMLTableRowElement && row.dataset['id'] !== undefined) handOn('frame', row.dataset['id'], Date.now());
+        if (row instanceof HTMLTableRowElement && row.dataset['id'] !== undefined)
+          handOn('frame', row.dataset['id'], Date.now());
       }
     }).observe(document, {
       subtree: true,
@@ -448,7 +449,9 @@ function clock(at: number, startedAt: number): string {
 if (process.argv[1] === import.meta.filename) {
   const [minutes = '10', seed = String(randomSeed())] = process.argv.slice(2);
   if (!/^\d+(\.\d+)?$/.test(minutes) || !/^\d+$/.test(seed)) {
-    console.error(`npm run chaos -- minutes seed: expected two numbers, found ${process.argv.slice(2).join(' ')}`);
+    console.error(
+      `npm run chaos -- minutes seed: expected two numbers, found ${process.argv.slice(2).join(' ')}`,
+    );
     process.exit(1);
   }
   console.log(`seed ${seed}`);
