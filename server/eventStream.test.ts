@@ -58,10 +58,17 @@ describe('frame', () => {
     expect(frame(message)).toBe(text);
   });
 
-  test.each(['a\nb', 'a\rb', 'a\r\nb', 'a\0b', ''])('refuses %j as an id or an event', (value) => {
-    const found = `expected one line of text, found ${JSON.stringify(value)}`;
-    expect(() => frame({ id: value, data: '' })).toThrow(new TypeError(`id: ${found}`));
-    expect(() => frame({ event: value, data: '' })).toThrow(new TypeError(`event: ${found}`));
+  test.each(['a\nb', 'a\rb', 'a\r\nb', 'a\0b', 'a\x01b', 'a\x7f', ''])(
+    'refuses %j as an id or an event',
+    (value) => {
+      const found = `expected one line of text, found ${JSON.stringify(value)}`;
+      expect(() => frame({ id: value, data: '' })).toThrow(new TypeError(`id: ${found}`));
+      expect(() => frame({ event: value, data: '' })).toThrow(new TypeError(`event: ${found}`));
+    },
+  );
+
+  test.each(['open', 'error'])('refuses the event %s, which clients take for their own', (event) => {
+    expect(() => frame({ event, data: '' })).toThrow(TypeError);
   });
 });
 
@@ -89,6 +96,32 @@ describe('an open stream', () => {
     stream.release(1234.5);
     expect(body(await client.closed)).toBe('retry: 1000\n\nretry: 1235\n\n');
     expect(stop).toHaveBeenCalledOnce();
+  });
+
+  test.each([-1, NaN, Infinity, 2 ** 31])('refuses %d as a reconnection time', async (ms) => {
+    const { stream } = await open();
+    expect(() => stream.release(ms)).toThrow(RangeError);
+    const server = await listen((req, res) => {
+      expect(() => openEventStream(req, res, () => () => {}, { reconnectionTimeMs: ms })).toThrow(RangeError);
+      res.end('nothing was sent before');
+    });
+    expect(body(await server.send(request('GET', '/', 'Connection: close')).closed)).toContain(
+      'nothing was sent before',
+    );
+  });
+
+  test.each(['', 'x'])('logs a source that throws, and closes that stream alone', async (before) => {
+    const log = vi.spyOn(console, 'error').mockReturnValueOnce();
+    const server = await listen((req, res) => {
+      if (req.url === '/short') return void setImmediate(() => res.end('short'));
+      openEventStream(req, res, () => {
+        throw new Error('broken on purpose');
+      });
+    });
+    const answer = await server.send((before && request('GET', '/short')) + GET).closed;
+    expect(answer).toMatch(/retry: 1000\n\n$/);
+    expect(log).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message: 'broken on purpose' }));
+    log.mockRestore();
   });
 
   test('takes no harm from a source that sends on after the end', async () => {
@@ -143,18 +176,31 @@ describe('an open stream', () => {
 describe('a reader that falls behind', () => {
   const kilobyte = 'x'.repeat(1000);
 
-  test('is cut when more waits for it than the limit', async () => {
+  test('gets what waits for it and is sent away when that is more than the limit', async () => {
     const { client, stream, res, stop } = await open();
     client.socket.pause();
-    let waiting = 0;
-    while (!res.destroyed && res.socket) {
-      waiting = Math.max(waiting, res.socket.writableLength);
-      for (let i = 0; i < 10; i++) stream.send({ data: kilobyte });
+    while (!res.writableEnded) {
+      stream.send({ data: kilobyte });
       await new Promise(setImmediate);
     }
-    expect(waiting).toBeGreaterThan(0);
-    expect(waiting).toBeLessThanOrEqual(MAX_BUFFERED_BYTES + 11_000);
+    expect(res.socket?.writableLength).toBeGreaterThan(MAX_BUFFERED_BYTES);
+    expect(res.socket?.writableLength).toBeLessThanOrEqual(MAX_BUFFERED_BYTES + 1100);
+    client.socket.resume();
+    expect(body(await client.closed)).toMatch(/^retry: 1000\n\n(data: x{1000}\n\n)+$/);
     expect(stop).toHaveBeenCalledOnce();
+  });
+
+  test.each([1, 1000])('gets on, with a megabyte at its opening in %i messages', async (n) => {
+    const server = await listen((req, res) =>
+      openEventStream(req, res, (stream) => {
+        for (let i = 0; i < n; i++) stream.send({ data: 'x'.repeat(1_000_000 / n) });
+        stream.finish();
+        return () => {};
+      }),
+    );
+    const answer = body(await server.send(GET).closed);
+    expect(answer.length).toBeGreaterThan(MAX_BUFFERED_BYTES);
+    expect(answer).toMatch(/^retry: 1000\n\n(data: x+\n\n)+(event: end\ndata: \n\n)?$/);
   });
 
   test('gets every message in order when it reads on before that', async () => {
@@ -247,6 +293,7 @@ describe('lastEventId', () => {
     ['/?x=1&lastEventId=a%20b', {}, 'a b'],
     ['/?lastEventId=a&lastEventId=b', {}, 'a,b'],
     ['//?lastEventId=a?b', {}, 'a?b'],
+    ['/', { 'last-event-id': Buffer.from('straße').toString('latin1') }, 'straße'],
   ])('of %s with %j is %j', (url, headers, id) => {
     expect(lastEventId({ url, headers })).toBe(id);
   });

@@ -3,10 +3,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 /** The name of the last event of a stream that is finished for good: its client does not come back. */
 export const END_EVENT = 'end';
 
-/** A client this far behind is cut; it comes back and goes on from the last id that it saw. */
-export const MAX_BUFFERED_BYTES = 64 * 1024;
+/**
+ * A client for which more than this waits gets what waits and the end of its stream; it comes back and goes on from there.
+ * Small frames take eight times as much memory while they wait.
+ */
+export const MAX_BUFFERED_BYTES = 16 * 1024;
 
-/** A client that takes nothing of what waits for it is cut after this time. */
+/** A client that takes nothing of what waits for it is cut after this time or, if it began to take it, after twice the time. */
 export const STALLED_AFTER_MS = 30_000;
 
 /**
@@ -19,17 +22,20 @@ export interface Message {
   event?: string;
 }
 
-/** What a source may do with its stream. After the stream has closed, nothing is sent and nothing is thrown. */
+/** What a source may do with its stream. When the stream has closed, sending does nothing. */
 export interface EventStream {
-  /** Sends one message. Throws a `TypeError` when `id` or `event` can't be written as one line. */
+  /** Sends one message. Throws a `TypeError` when `id` or `event` is not one line of text without control characters. */
   send(message: Message): void;
   /** Says with a last event, `end`, that nothing more will come, and closes. */
   finish(): void;
-  /** Closes, and asks the client to come back after `reconnectionTimeMs`. */
+  /** Closes, and asks the client to come back after `reconnectionTimeMs`. Throws a `RangeError` unless that is from 0 to 2^31. */
   release(reconnectionTimeMs: number): void;
 }
 
-/** Feeds a stream from the moment that it is open; returns what stops that when the stream has closed, whoever closed it. */
+/**
+ * Feeds a stream from the moment that it is open; returns what stops that when the stream has closed, whoever closed it.
+ * A source that throws is logged and costs its own stream alone.
+ */
 export type Source = (stream: EventStream) => () => void;
 
 /**
@@ -45,6 +51,7 @@ export function openEventStream(
 ): void {
   // The end of the connection ends the body, so a frame goes to the socket as it is: without chunks around it, at two thirds of the cost.
   const { socket } = req;
+  const reconnectionTime = retry(reconnectionTimeMs);
   res.removeHeader('Transfer-Encoding');
   res.writeHead(200, {
     'Content-Type': 'text/event-stream',
@@ -56,16 +63,18 @@ export function openEventStream(
     res.end();
     return;
   }
-  res.write(`retry: ${reconnectionTimeMs}\n\n`);
+  res.write(reconnectionTime);
 
   const stream: EventStream = {
     send(message) {
-      const text = frame(message);
       if (res.writableEnded) return;
-      if (!socket.write(text) && socket.writableLength > MAX_BUFFERED_BYTES) socket.destroy();
+      const text = frame(message);
+      // Looked at before the write: a message may be longer than the limit, and a client that reads must get on.
+      if (socket.writableLength > MAX_BUFFERED_BYTES) res.end();
+      else socket.write(text);
     },
     finish: () => endWith(frame({ event: END_EVENT, data: '' })),
-    release: (ms) => endWith(`retry: ${Math.round(ms)}\n\n`),
+    release: (ms) => endWith(retry(ms)),
   };
   const endWith = (text: string): void => {
     if (!res.writableEnded) res.end(text);
@@ -73,13 +82,18 @@ export function openEventStream(
 
   const start = (): void => {
     if (res.destroyed) return;
-    res.once('close', source(stream));
+    try {
+      res.once('close', source(stream));
+    } catch (error) {
+      console.error(error);
+      res.destroy();
+    }
     res.setTimeout(STALLED_AFTER_MS, () => {
       if (socket.writableLength > 0) socket.destroy();
     });
   };
-  // A request that was pipelined gets the socket only when the answers before it are out, and its headers a moment later.
-  if (res.socket) start();
+  // Not at once: a pipelined request gets the socket when the answers before it are out, and its own headers follow then.
+  if (res.socket) process.nextTick(start);
   else res.once('socket', () => process.nextTick(start));
 }
 
@@ -91,11 +105,17 @@ export function openEventStream(
 export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
   const header = headers['last-event-id'];
   const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
-  return String(header ?? query);
+  // Node gives the header's bytes one by one, and they are UTF-8.
+  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : String(query);
 }
 
 /** A message as it stands on the wire (HTML 9.2.5, "Parsing an event stream"). */
 export function frame({ id, event, data }: Message): string {
+  if (event === 'open' || event === 'error') {
+    throw new TypeError(
+      `event: expected another name than those of EventSource's own events, found ${event}`,
+    );
+  }
   const eventField = event === undefined ? '' : `event: ${oneLine('event', event)}\n`;
   const idField = id === undefined ? '' : `id: ${oneLine('id', id)}\n`;
   const dataField = typeof data === 'number' ? data : data.replaceAll(LINE_END, '\ndata: ');
@@ -104,10 +124,16 @@ export function frame({ id, event, data }: Message): string {
 
 const LINE_END = /\r\n|\r|\n/g;
 
-/** A line end would let a value inject fields or whole messages; clients ignore an id with a NUL in it. */
+/** A line end would inject fields or whole messages; no control character comes back in the header `Last-Event-ID`. */
 function oneLine(field: string, value: string | number): string | number {
-  if (typeof value === 'string' && (value === '' || /[\r\n\0]/.test(value))) {
+  if (typeof value === 'string' && (value === '' || /\p{Cc}/u.test(value))) {
     throw new TypeError(`${field}: expected one line of text, found ${JSON.stringify(value)}`);
   }
   return value;
+}
+
+/** Sets the client's reconnection time (HTML 9.2.5, "retry"), which is digits alone. */
+function retry(ms: number): string {
+  if (!(ms >= 0 && ms < 2 ** 31)) throw new RangeError(`retry: expected 0 to 2^31 ms, found ${ms}`);
+  return `retry: ${Math.round(ms)}\n\n`;
 }

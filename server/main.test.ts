@@ -17,13 +17,7 @@ describe.concurrent('a setting that does not fit ends the start with one line an
   test.each([
     [{ PORT: 'abc' }, 'PORT: expected a whole number from 0 to 65535, found "abc"\n'],
     [{ PORT: '70000' }, 'PORT: expected a whole number from 0 to 65535, found "70000"\n'],
-    [{ PORT: '-1' }, 'PORT: expected a whole number from 0 to 65535, found "-1"\n'],
-    [{ PORT: '1.5' }, 'PORT: expected a whole number from 0 to 65535, found "1.5"\n'],
     [{ MAX_CONNECTIONS: '-1' }, 'MAX_CONNECTIONS: expected a whole number from 1 to 1000000, found "-1"\n'],
-    [
-      { MAX_CONNECTIONS: 'many' },
-      'MAX_CONNECTIONS: expected a whole number from 1 to 1000000, found "many"\n',
-    ],
     [{ TICK_MS: '0' }, 'TICK_MS: expected a whole number from 1 to 3600000, found "0"\n'],
     [
       { CORS_ORIGIN: 'example.com' },

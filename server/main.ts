@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { createApp } from './app.ts';
 import { fail, failToListen, readSettings } from './settings.ts';
 
-/** What is still open this long after SIGTERM or SIGINT is cut. */
+/** What is still open this long after SIGTERM, SIGINT or an uncaught exception is cut. */
 const DRAIN_DEADLINE_MS = 5000;
+
+/** A connection on which nothing moves for so long is cut, unless it is a stream: see server/eventStream.ts. */
+const IDLE_AFTER_MS = 60_000;
 
 const pageFolder = join(import.meta.dirname, '..', 'dist');
 const settings = readSettings();
@@ -13,7 +16,7 @@ if (!existsSync(join(pageFolder, 'index.html')))
   fail('dist/index.html: expected the built page, found none. Run npm run build first');
 
 const { app, drain } = createApp({ ...settings, pageFolder });
-const server = createServer(app);
+const server = createServer(app).setTimeout(IDLE_AFTER_MS);
 server.on('error', (error) =>
   server.listening ? console.error(error) : failToListen(error, settings.port, 'npm start'),
 );
@@ -23,11 +26,16 @@ server.listen({ port: settings.port, host: settings.host }, () => {
 });
 
 process.on('SIGTERM', leave).on('SIGINT', leave);
+process.once('uncaughtException', (error) => {
+  console.error(error);
+  process.exitCode = 1;
+  leave();
+});
 
-/** Lets nobody in, sends the open streams away, and leaves with exit code 0 when the last connection has closed. */
+/** Lets nobody in, sends the open streams away, and leaves when the last connection has closed. */
 function leave(): void {
   process.off('SIGTERM', leave).off('SIGINT', leave); // so that a second signal ends the process at once
   server.close();
   drain();
-  setTimeout(() => server.closeAllConnections(), DRAIN_DEADLINE_MS).unref();
+  setTimeout(() => process.exit(), DRAIN_DEADLINE_MS).unref();
 }
