@@ -4,6 +4,7 @@ import { isRunnableDevEnvironment, runnerImport, type Connect, type Plugin } fro
 import { defineConfig } from 'vitest/config';
 import type { CounterApp } from './server/app.ts';
 
+const CHAOS = 'e2e/chaos.test.ts';
 const serverFolder = join(import.meta.dirname, 'server');
 
 // Not a plain import: an edit would restart Vite, and that reloads the page.
@@ -14,14 +15,22 @@ const { port, host } = settings.readSettings();
 
 export default defineConfig({
   root: 'client',
+  appType: 'mpa', // else Vite answers /count with the page
   plugins: [react(), counter()],
   server: { port, host, strictPort: true },
   build: { outDir: '../dist', emptyOutDir: true },
   test: {
     root: import.meta.dirname,
-    include: ['{server,client,e2e}/**/*.test.{ts,tsx}'],
     testTimeout: 20_000,
     maxWorkers: 4, // whatever the number of cores: most tests wait for clocks
+    projects: [
+      {
+        extends: true,
+        test: { name: 'parts', include: ['{server,client,e2e}/**/*.test.ts'], exclude: [CHAOS] },
+      },
+      // By itself, when all else is done: what takes too long is a failure there.
+      { extends: true, test: { name: 'chaos', include: [CHAOS], sequence: { groupOrder: 1 } } },
+    ],
   },
 });
 
@@ -31,26 +40,37 @@ function counter(): Plugin {
   return {
     name: 'counter',
     apply: (_config, { mode }) => mode === 'development',
-    configureServer({ environments: { ssr }, middlewares, httpServer }) {
+    configureServer({ config, environments: { ssr }, middlewares, httpServer }) {
+      httpServer?.prependListener('error', (error) => settings.failToListen(error, port, 'npm run dev'));
       if (!isRunnableDevEnvironment(ssr)) return;
+
       const load = async (): Promise<CounterApp> => {
         const { createApp } = await ssr.runner.import<typeof import('./server/app.ts')>(
           join(serverFolder, 'app.ts'),
         );
-        const { readSettings } = await ssr.runner.import<typeof import('./server/settings.ts')>(
-          join(serverFolder, 'settings.ts'),
-        );
+        const { readSettings } = await ssr.runner.import<typeof settings>(join(serverFolder, 'settings.ts'));
         return createApp(readSettings());
       };
-      middlewares.use((req, res, next) => {
-        loaded ??= load();
-        loaded.then(({ app }: { app: Connect.NextHandleFunction }) => app(req, res, next), next);
-      });
-      httpServer?.prependListener('error', (error) => settings.failToListen(error, port, 'npm run dev'));
+      const mount: Connect.NextHandleFunction = (req, res, next) => {
+        if (loaded === undefined) {
+          loaded = load();
+          loaded.catch((error) => config.logger.error(String(error.stack)));
+        }
+        loaded.then(
+          ({ app }: { app: Connect.NextHandleFunction }) => app(req, res, next),
+          () =>
+            res.writeHead(500).end('server/: expected code that loads, found an error; see the terminal\n'),
+        );
+      };
+      // Behind Vite's own: the page can be worked on while the server does not load.
+      return () => void middlewares.use(mount);
     },
     hotUpdate({ modules }) {
       if (this.environment.name !== 'ssr' || modules.length === 0) return;
-      loaded?.then(({ drain }) => drain(0)).catch(() => {});
+      loaded?.then(
+        ({ drain }) => drain(0),
+        () => {}, // there is nothing to drain
+      );
       loaded = undefined;
     },
   };

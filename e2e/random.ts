@@ -6,6 +6,8 @@ export function randomSeed(): number {
 /** Numbers that look random, and are the same for the same seed. */
 export interface Random {
   between(min: number, max: number): number;
+  /** A whole number from 0 to `n` - 1. */
+  below(n: number): number;
   one<T>(items: readonly T[]): T;
   shuffled<T>(items: readonly T[]): T[];
 }
@@ -22,6 +24,7 @@ export function generator(seed: number): Random {
   };
   return {
     between: (min, max) => min + next() * (max - min),
+    below: (n) => Math.floor(next() * n),
     one(items) {
       const item = items[Math.floor(next() * items.length)];
       if (item === undefined) throw new Error('expected something to choose from');

@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest';
+import { floods } from './abuse/floods.ts';
+import { goneClients } from './abuse/goneClients.ts';
+import { halfOpen, whyNoNamespaces } from './abuse/halfOpen.ts';
+import { rubbish } from './abuse/rubbish.ts';
+import { shutdown } from './abuse/shutdown.ts';
+import { slowReaders } from './abuse/slowReaders.ts';
+import { randomSeed } from './random.ts';
+
+/** The other tests keep the machine busy. */
+const LATE_MS = 5000;
+
+// The quick forms; `npm run abuse` is the long one. Each throws when a bound is broken.
+describe.concurrent('a server endures', { timeout: 60_000 }, () => {
+  const seed = Number(process.env['ABUSE_SEED'] ?? randomSeed());
+  console.log(`ABUSE_SEED=${seed}`);
+
+  test('clients that never read', async () => {
+    expect((await slowReaders(100, 2, LATE_MS)).cases).toBe(100);
+  });
+
+  test('clients that connect and leave in every way', async () => {
+    expect((await goneClients(500, seed, 0.3)).cases).toBe(500);
+  });
+
+  test('more requests than it has places for', async () => {
+    expect((await floods(1000, LATE_MS)).cases).toBe(1000);
+  });
+
+  test('whatever a stranger may send', async () => {
+    expect((await rubbish(1000, seed)).cases).toBe(1000);
+  });
+
+  test.skipIf(process.platform === 'win32')('its end with many streams open', async () => {
+    expect((await shutdown(200, 'SIGTERM')).cases).toBe(200);
+  });
+
+  test('an exception that nobody catches: code 1, after sending its clients away', async () => {
+    expect((await shutdown(50, 'uncaughtException')).cases).toBe(50);
+  });
+
+  test.skipIf(whyNoNamespaces())('clients whose network vanishes', async () => {
+    expect((await halfOpen(10, 2)).cases).toBe(10);
+  });
+});

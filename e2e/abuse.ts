@@ -1,0 +1,58 @@
+import { execSync } from 'node:child_process';
+import { floods } from './abuse/floods.ts';
+import { goneClients } from './abuse/goneClients.ts';
+import { halfOpen, whyNoNamespaces } from './abuse/halfOpen.ts';
+import type { Outcome } from './abuse/outcome.ts';
+import { rubbish } from './abuse/rubbish.ts';
+import { shutdown } from './abuse/shutdown.ts';
+import { fullReaders, quietStream, slowReaders } from './abuse/slowReaders.ts';
+import { randomSeed } from './random.ts';
+
+/** What the server must endure, at the length that README's figures have; e2e/abuse.test.ts is the quick form. */
+const PROOFS: Record<string, (seed: number) => Promise<Outcome>> = {
+  'slow readers': () => slowReaders(fitting(1000), 60),
+  // The kernel takes up to 2.6 MB for each of them, on the loopback interface at least.
+  'full readers': () => fullReaders(100, 70),
+  'quiet stream': () => quietStream(100),
+  'gone clients': (seed) => goneClients(20_000, seed),
+  'half-open': () => halfOpen(100, 5),
+  floods: () => floods(50_000),
+  rubbish: (seed) => rubbish(100_000, seed),
+  shutdown: () => shutdown(fitting(5000), 'SIGTERM'),
+  crash: () => shutdown(1000, 'uncaughtException'),
+};
+
+const [seed = randomSeed(), only] = process.argv.slice(2);
+console.log(`seed ${seed}`);
+for (const [name, proof] of Object.entries(PROOFS)) {
+  if (only !== undefined && only !== name) continue;
+  const why = name === 'half-open' ? whyNoNamespaces() : undefined;
+  if (why !== undefined) {
+    console.log(`${name}: skipped. ${why}`);
+    continue;
+  }
+  const from = performance.now();
+  try {
+    const { cases, beforeBytes, afterBytes, found } = await proof(Number(seed));
+    const seconds = ((performance.now() - from) / 1000).toFixed(1);
+    console.log(
+      `${name}: ${cases} cases, ${seconds} s, ${found} ${megabytes(beforeBytes)} → ${megabytes(afterBytes)} MB`,
+    );
+  } catch (error) {
+    console.error(`${name}: BROKEN: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+}
+
+/** As many of `n` connections as the operating system's limit on open files allows, with some files for the rest. */
+function fitting(n: number): number {
+  const limit = process.platform === 'win32' ? Infinity : Number(execSync('ulimit -n'));
+  const most = Number.isNaN(limit) ? n : Math.min(n, limit - 200);
+  if (most < n)
+    console.log(`open files: expected a limit of ${n + 200}, found ${limit}; scaled down to ${most}`);
+  return most;
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
+}

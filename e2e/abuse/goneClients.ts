@@ -1,0 +1,70 @@
+import type { Socket } from 'node:net';
+import { happens, many, request, send } from './clients.ts';
+import { atMost, eventually, type Outcome } from './outcome.ts';
+import { startProbed } from './process.ts';
+import { generator, type Random } from '../random.ts';
+
+const GET = request('GET', '/count');
+
+/** The ways to leave. Each is over when the client has closed. */
+const WAYS: Way[] = [
+  (port) => leave(port, '', 'end'),
+  (port) => leave(port, GET.slice(0, -2), 'end'),
+  (port) => leave(port, GET.slice(0, 9), 'reset'),
+  (port) => leave(port, GET, 'end'),
+  (port) => leave(port, GET, 'reset'),
+  (port) => leave(port, GET + GET, 'reset'),
+  (port) => leave(port, `${GET}GET /co`, 'end'),
+  (port, { below }) => leaveAfter(port, 'end', below(2)),
+  (port, { below }) => leaveAfter(port, 'reset', below(2)),
+];
+type Way = (port: number, random: Random) => Promise<void>;
+
+/** Clients that connect and leave in every way: none of them leaves a timer, a socket or, beyond `growth` of the heap, memory. */
+export async function goneClients(cycles: number, seed: number, growth = 0.05): Promise<Outcome> {
+  const server = await startProbed({ env: { TICK_MS: '5' } });
+  try {
+    const dice = generator(seed);
+    const idle = await server.figures('collect');
+    const come = (n: number): Promise<unknown> =>
+      many(n, () => dice.one(WAYS)(server.port, dice)).then(() =>
+        eventually('all sockets closed', async () => (await server.figures()).sockets === idle.sockets),
+      );
+    await come(cycles / 4); // until the compiler has seen it all
+    const before = await server.figures('collect');
+    await come(cycles);
+    const after = await server.figures('collect');
+    atMost('timers left', after.timers, before.timers);
+    atMost('heap, bytes', after.heapBytes, before.heapBytes * (1 + growth));
+    atMost('lines on standard error', server.errors().length, 0);
+    return {
+      cases: cycles,
+      beforeBytes: before.heapBytes,
+      afterBytes: after.heapBytes,
+      found: `${after.sockets} sockets and ${after.timers} timers left; heap after a forced collection`,
+    };
+  } finally {
+    await server.stop();
+  }
+}
+
+async function leave(port: number, text: string, how: 'end' | 'reset'): Promise<void> {
+  const socket = await send(port, text);
+  await close(socket, how);
+}
+
+/** Leaves at the first bytes of the stream, or in the middle of what comes after some. */
+async function leaveAfter(port: number, how: 'end' | 'reset', chunks: number): Promise<void> {
+  const socket = await send(port, GET);
+  for (let i = 0; i <= chunks && !socket.closed; i++)
+    await Promise.race([happens(socket, 'data'), happens(socket, 'close')]);
+  await close(socket, how);
+}
+
+async function close(socket: Socket, how: 'end' | 'reset'): Promise<void> {
+  if (socket.closed) return;
+  socket.resume();
+  if (how === 'end') socket.end();
+  else socket.resetAndDestroy();
+  await happens(socket, 'close');
+}

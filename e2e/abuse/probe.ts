@@ -1,0 +1,18 @@
+/** Loaded into a server's process before its program, so that the product has no back door: tells and does what the test asks. */
+process.on('message', (request) => {
+  if (request === 'throw') throw new Error('thrown on purpose');
+  if (request === 'collect') for (let i = 0; i < 3; i++) global.gc?.();
+  const { rss, heapUsed } = process.memoryUsage();
+  const { user, system } = process.cpuUsage();
+  const resources = process.getActiveResourcesInfo();
+  const number = (kind: string): number => resources.filter((one) => one === kind).length;
+  process.send?.({
+    rssBytes: rss,
+    heapBytes: heapUsed,
+    cpuMs: (user + system) / 1000,
+    sockets: number('TCPSocketWrap'),
+    timers: number('Timeout'),
+  });
+});
+process.on('disconnect', () => process.exit()); // whoever started it is gone
+process.channel?.unref();

@@ -1,0 +1,54 @@
+import { happens, many, request, send } from './clients.ts';
+import { atMost, same, type Outcome } from './outcome.ts';
+import { startProbed } from './process.ts';
+
+/** `DRAIN_DEADLINE_MS` in server/main.ts, and a busy machine's second. */
+const DEADLINE_MS = 5000 + 1000;
+
+const ENDS = {
+  SIGTERM: { code: 0, errors: /^$/ },
+  uncaughtException: { code: 1, errors: /^Error: thrown on purpose\n/ },
+};
+
+/** A server that is told to leave, or that breaks: every open stream is released with a time of its own to come back. */
+export async function shutdown(streams: number, why: keyof typeof ENDS): Promise<Outcome> {
+  const server = await startProbed({ env: { MAX_CONNECTIONS: `${streams}` } });
+  try {
+    const before = await server.figures('collect');
+    const bodies = await many(streams, () => open(server.port));
+    const after = await server.figures('collect');
+    const end = server.ended();
+    if (why === 'SIGTERM') server.child.kill(why);
+    else server.child.send('throw');
+    const delays = await Promise.all(
+      bodies.map(async (body) => {
+        const text = await body();
+        const delay = /\n\nretry: (\d+)\n\n$/.exec(text)?.[1];
+        if (delay === undefined) throw new Error(`stream: expected a retry at its end, found ${text}`);
+        return delay;
+      }),
+    );
+    const { code, ms } = await end;
+    same('exit code', code, ENDS[why].code);
+    same(`standard error as expected: ${server.errors()}`, ENDS[why].errors.test(server.errors()), true);
+    atMost('end, ms', ms, DEADLINE_MS);
+    return {
+      cases: streams,
+      beforeBytes: before.heapBytes,
+      afterBytes: after.heapBytes,
+      found: `${why}: ended with ${code} after ${Math.round(ms)} ms, ${delays.length} streams got a retry, ${new Set(delays).size} different; heap before and with the streams`,
+    };
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Opens a stream; gives what it has received at its end. */
+async function open(port: number): Promise<() => Promise<string>> {
+  const socket = await send(port, request('GET', '/count'));
+  let text = '';
+  socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  const closed = happens(socket, 'close').then(() => text);
+  await Promise.race([happens(socket, 'data'), closed]);
+  return () => closed;
+}

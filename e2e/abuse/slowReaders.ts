@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Socket } from 'node:net';
+import { MAX_BUFFERED_BYTES, STALLED_AFTER_MS } from '../../server/eventStream.ts';
+import { many, read, request, send } from './clients.ts';
+import { atMost, eventually, same, type Outcome } from './outcome.ts';
+import { startProbed, type Probed } from './process.ts';
+
+/** Clients that read on beside those that don't. */
+const READERS = 20;
+
+/** What a waiting frame of 20 bytes takes in the process: the text, and its place in the queue. */
+const BYTES_PER_BYTE = 12;
+
+/** The product with clients that never read: at this size of frame the kernel takes all that they are sent. */
+export async function slowReaders(stalled: number, seconds: number, lateMs = 1000): Promise<Outcome> {
+  const tickMs = 200;
+  const server = await startProbed({ env: { TICK_MS: `${tickMs}` } });
+  return watched(server, tickMs, stalled, seconds, '/count', 0, lateMs);
+}
+
+/** Clients that never read, and for whom the kernel takes no more: what waits for them in the process is bounded. */
+export async function fullReaders(stalled: number, seconds: number): Promise<Outcome> {
+  const tickMs = 10;
+  const server = await startProbed({ program: 'e2e/abuse/firehose.ts', env: { TICK_MS: `${tickMs}` } });
+  return watched(server, tickMs, stalled, seconds, '/', MAX_BUFFERED_BYTES * BYTES_PER_BYTE, 1000);
+}
+
+/**
+ * Clients that never read, of a stream that has gone quiet: cut when they have taken nothing for `STALLED_AFTER_MS`, or for
+ * twice that time where the kernel took a part of the last write: Node counts that as progress when it first looks.
+ */
+export async function quietStream(stalled: number): Promise<Outcome> {
+  const server = await startProbed({ program: 'e2e/abuse/firehose.ts' });
+  const clients: Socket[] = [];
+  try {
+    const before = await server.figures('collect');
+    await many(stalled, async () => void clients.push(await stall(server.port, '/quiet')));
+    await eventually('all connected', async () => (await server.figures()).sockets === stalled);
+    const from = performance.now();
+    const bound = STALLED_AFTER_MS * 2.1;
+    await eventually('all cut', async () => (await server.figures()).sockets === 0, bound);
+    const ms = performance.now() - from;
+    const after = await server.figures('collect');
+    return {
+      cases: stalled,
+      beforeBytes: before.heapBytes,
+      afterBytes: after.heapBytes,
+      found: `cut after ${(ms / 1000).toFixed(1)} s without progress; heap`,
+    };
+  } finally {
+    for (const client of clients) client.destroy();
+    await server.stop();
+  }
+}
+
+async function watched(
+  server: Probed,
+  tickMs: number,
+  stalled: number,
+  seconds: number,
+  path: string,
+  bytesEach: number,
+  lateMs: number,
+): Promise<Outcome> {
+  const clients: Socket[] = [];
+  try {
+    const readers = await many(READERS, () => read(server.port, tickMs));
+    const come = (n: number): Promise<unknown> =>
+      many(n, async () => void clients.push(await stall(server.port, path)));
+    await come(stalled);
+    await eventually('all connected', async () => (await server.figures()).sockets === READERS + stalled);
+    const before = await server.figures('collect');
+    const samples: number[] = [];
+    for (const until = performance.now() + seconds * 1000; performance.now() < until; await sleep(500)) {
+      const { rssBytes, sockets } = await server.figures();
+      samples.push(rssBytes);
+      await come(READERS + stalled - sockets); // those that were cut come back
+    }
+    const after = await server.figures('collect');
+    const half = Math.floor(samples.length / 2);
+    const peak = Math.max(...samples);
+    atMost('RSS, bytes', peak, before.rssBytes + stalled * bytesEach + 40e6);
+    atMost(
+      'RSS in the second half, bytes',
+      Math.max(...samples.slice(half)),
+      Math.max(...samples.slice(0, half)) * 1.15 + 10e6,
+    );
+    const worst = Math.max(...readers.map((reader) => reader.worstMs()));
+    atMost('latest number of those that read, ms', worst, lateMs);
+    same('standard error', server.errors(), '');
+    const each = (peak - before.rssBytes) / stalled / 1000;
+    return {
+      cases: stalled,
+      beforeBytes: before.rssBytes,
+      afterBytes: after.rssBytes,
+      found: `${clients.length - stalled} cut and back again, peak ${Math.round(peak / 1e6)} MB, ${Math.round(each)} kB each; ${READERS} others at most ${Math.round(worst)} ms late; RSS`,
+    };
+  } finally {
+    for (const client of clients) client.destroy();
+    await server.stop();
+  }
+}
+
+/** A client that opens a stream and never reads. */
+async function stall(port: number, path: string): Promise<Socket> {
+  return (await send(port, request('GET', path))).pause();
+}
