@@ -5,18 +5,14 @@ import { isNginxMissing } from './nginx.ts';
 import { randomSeed } from './random.ts';
 
 describe.skipIf(isNginxMissing() || isBrowserMissing())('two servers behind nginx', () => {
-  test(
-    'lose no number and double none, whatever happens to them, to the network and to the tabs',
-    { timeout: 90_000 },
-    async () => {
-      const seed = Number(process.env['CHAOS_SEED'] ?? randomSeed());
-      console.log(`CHAOS_SEED=${seed}`);
-      // One round of everything; `npm run chaos` is the long form.
-      const report = await runChaos({ seconds: 0, seed });
-      console.log(inWords(report));
-      expect(new Set(report.happened)).toEqual(
-        new Set(['start', 'kill', 'terminate', 'stop', 'outage', 'cut', 'freeze', 'pause', 'offline']),
-      );
-    },
-  );
+  test('lose no number and double none, whatever happens to them, to the network and to the tabs', async () => {
+    const seed = Number(process.env['CHAOS_SEED'] ?? randomSeed());
+    console.log(`CHAOS_SEED=${seed}`);
+    // One round of everything; `npm run chaos` is the long form.
+    const report = await runChaos({ seconds: 0, seed });
+    console.log(inWords(report));
+    expect(new Set(report.happened)).toEqual(
+      new Set(['start', 'kill', 'terminate', 'stop', 'outage', 'cut', 'freeze', 'pause', 'offline']),
+    );
+  });
 });

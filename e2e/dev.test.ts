@@ -10,7 +10,7 @@ import { expectToGoOn, recordShown, untilShown } from './shown.ts';
 const projectFolder = join(import.meta.dirname, '..');
 const COPIED = ['package.json', 'tsconfig.json', 'vite.config.ts', 'server', 'client'];
 
-describe.skipIf(isBrowserMissing())('under npm run dev', { timeout: 60_000 }, () => {
+describe.skipIf(isBrowserMissing())('under npm run dev', () => {
   let folder: string;
   let server: ServerProcess;
   let browser: Browser;
