@@ -27,8 +27,11 @@ export function isNginxMissing(): boolean {
   );
 }
 
-/** Starts nginx from `nginx.conf` in front of servers on these two ports of 127.0.0.1, and waits until it listens. */
-export async function startNginx(servers: readonly [number, number]): Promise<Nginx> {
+/**
+ * Starts nginx from `nginx.conf` in front of servers on these two ports of 127.0.0.1, and waits until it listens.
+ * One address may open `share` connections; default 10,000, because all clients of a test have the same.
+ */
+export async function startNginx(servers: readonly [number, number], share = 10_000): Promise<Nginx> {
   if (nginxPath === undefined || opensslPath === undefined) throw new Error('expected nginx and openssl');
   const ports = { http: await freePort(), https: await freePort() };
   const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
@@ -43,7 +46,7 @@ export async function startNginx(servers: readonly [number, number]): Promise<Ng
     ['listen 80', `listen 127.0.0.1:${ports.http}`],
     ['/etc/ssl/counter.pem', join(folder, 'counter.pem')],
     ['/etc/ssl/counter.key', join(folder, 'counter.key')],
-    ['per_address 100', 'per_address 10000'], // every client of a test has the same address
+    ['per_address 100', `per_address ${share}`],
   ];
   const file = join(folder, 'nginx.conf');
   writeFileSync(file, settings.reduce(fillIn, readFileSync(join(import.meta.dirname, 'nginx.conf'), 'utf8')));

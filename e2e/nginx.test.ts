@@ -1,0 +1,76 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { createGunzip } from 'node:zlib';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { isNginxMissing, startNginx } from './nginx.ts';
+import { ended, startServer, type ServerProcess } from './processes.ts';
+
+describe.skipIf(isNginxMissing())('behind nginx', () => {
+  test('frames arrive one by one, compressed', async () => {
+    const { port } = await start();
+    const answer = await ask(port, { headers: { 'Accept-Encoding': 'gzip' } });
+    expect(answer.headers['content-encoding']).toBe('gzip');
+    const frames: string[] = [];
+    answer.pipe(createGunzip()).on('data', (chunk) => frames.push(String(chunk)));
+    await vi.waitUntil(() => frames.length >= 4);
+    const expected = ['retry: 1000\n\n', 'id: 1\ndata: 1\n\n', 'id: 2\ndata: 2\n\n', 'id: 3\ndata: 3\n\n'];
+    expect(frames.join('')).toContain(expected.join(''));
+  });
+
+  test('the last event ID reaches the server', async () => {
+    const { port } = await start();
+    const answer = await ask(port, { headers: { 'Last-Event-ID': '41' } });
+    let text = '';
+    answer.on('data', (chunk) => (text += chunk));
+    await vi.waitUntil(() => text.includes('data: 42\n\n'));
+    expect(text).toBe('retry: 1000\n\nid: 42\ndata: 42\n\n');
+  });
+
+  test('a dead server is left for the other, and a 502 comes when both are dead', async () => {
+    const { port, servers } = await start();
+    await servers[0].stop();
+    for (let i = 0; i < 4; i++) expect((await ask(port)).statusCode).toBe(200);
+    await servers[1].stop();
+    expect((await ask(port)).statusCode).toBe(502);
+  });
+
+  test.skipIf(process.platform === 'win32')('a server that drains is left for the other', async () => {
+    const { port, servers } = await start();
+    servers[1].child.kill('SIGTERM');
+    await ended(servers[1].child, servers[1].output);
+    for (let i = 0; i < 4; i++) expect((await ask(port)).statusCode).toBe(200);
+  });
+
+  test.skipIf(process.platform !== 'linux')('one address gets its share and no more', async () => {
+    const { port } = await start(3);
+    for (let i = 0; i < 3; i++) expect((await ask(port)).statusCode).toBe(200);
+    expect((await ask(port)).statusCode).toBe(503);
+    expect((await ask(port, { localAddress: '127.0.0.2' })).statusCode).toBe(200);
+  });
+});
+
+/** Starts nginx and its two servers. */
+async function start(share?: number): Promise<{ port: number; servers: [ServerProcess, ServerProcess] }> {
+  const servers = await Promise.all([startServer({ TICK_MS: '100' }), startServer({ TICK_MS: '100' })]);
+  for (const server of servers) onTestFinished(server.stop);
+  const nginx = await startNginx([portOf(servers[0]), portOf(servers[1])], share);
+  onTestFinished(nginx.stop);
+  return { port: nginx.ports.http, servers };
+}
+
+/** Asks for a stream, and leaves it open until the test has finished. */
+async function ask(
+  port: number,
+  options: { headers?: Record<string, string>; localAddress?: string } = {},
+): Promise<IncomingMessage> {
+  const request = get({ host: '127.0.0.1', port, path: '/count', agent: false, ...options });
+  onTestFinished(() => void request.destroy());
+  const [answer]: IncomingMessage[] = await once(request, 'response');
+  if (!answer) throw new Error('expected an answer');
+  answer.on('error', () => {}); // cut off at the end of the test, or by a server that was killed
+  return answer;
+}
+
+function portOf({ url }: ServerProcess): number {
+  return Number(new URL(url).port);
+}
