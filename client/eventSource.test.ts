@@ -19,6 +19,8 @@ declare global {
     createEventSource: typeof createEventSource;
     source: Subscription;
     statuses: Status[];
+    /** What else to do at a change of the status. */
+    onStatus?: (status: Status) => unknown;
     /** Milliseconds until the next attempt, each time that it was known. */
     delays: number[];
     /** Type, data and last event ID of each message that was handed on. */
@@ -106,6 +108,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
           ...given.options,
           onStatus(status) {
             window.statuses.push(status);
+            window.onStatus?.(status);
             if ('dueAt' in status) window.delays.push(Math.round((status.dueAt - Date.now()) / 10) * 10);
           },
         });
@@ -276,6 +279,27 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     await untilMessages(page, 2);
     expect(requests.map(({ url }) => url)).toEqual(['/stream', '/stream?lastEventId=1']);
     expect(await states(page)).toEqual(['connecting', 'open', 'paused', 'connecting', 'open']);
+  });
+
+  test.each([
+    ['connecting', stream('id: 1\ndata: a')],
+    ['open', stream('id: 1\ndata: a')],
+    ['reconnecting', answer(502)],
+  ])('may be paused by who hears that it is %s', async (state, always) => {
+    const { page, requests } = await subscribe([always], { fakeClock: true });
+    await page.evaluate((heard) => {
+      window.source.pause();
+      window.statuses.length = 0;
+      window.onStatus = (status) => status.state === heard && window.source.pause();
+      window.source.resume();
+    }, state);
+    await page.waitForFunction(() => window.statuses.some((status) => status.state === 'paused'));
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    const before = requests.length;
+    await page.clock.runFor(2 * BACKOFF_CAP_MS);
+    await page.evaluate(() => fetch('/another-round-trip-later'));
+    expect(requests.length).toBe(before);
+    expect((await states(page)).at(-1)).toBe('paused');
   });
 
   test.each(['online', 'visibilitychange'])('does not wait for the backoff at %s', async (type) => {

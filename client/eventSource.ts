@@ -87,13 +87,13 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
       onStatus?.({ state: 'paused' });
       return;
     }
-    onStatus?.(attempt === 0 ? { state: 'connecting' } : { state: 'reconnecting', attempt });
     source = new EventSource(withLastEventId(url, lastEventId), { withCredentials });
     source.addEventListener('open', opened);
     source.addEventListener('error', failed);
     for (const type of Object.keys(on)) source.addEventListener(type, receive);
     source.addEventListener(END_EVENT, finish);
     watch();
+    onStatus?.(attempt === 0 ? { state: 'connecting' } : { state: 'reconnecting', attempt });
   }
 
   function disconnect(): void {
@@ -137,12 +137,12 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
     disconnect();
     const delay = Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_START_MS * BACKOFF_FACTOR ** attempt);
     attempt += 1;
-    onStatus?.({ state: 'reconnecting', attempt, dueAt: Date.now() + delay });
     timer = setTimeout(connect, delay);
+    onStatus?.({ state: 'reconnecting', attempt, dueAt: Date.now() + delay });
   }
 
   function turn({ type }: Event): void {
-    // For ever, or until the back/forward cache gives the page back: it keeps no page whose stream goes on.
+    // For ever, or until the back/forward cache gives the page back; a stream that goes on may cost it its place there.
     if (type === 'pagehide') return disconnect();
     if (type === 'visibilitychange' && isHidden() && !pauseWhenHidden) return;
     const isWaiting = attempt > 0 && source?.readyState !== EventSource.OPEN;
