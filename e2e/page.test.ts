@@ -1,6 +1,10 @@
+import { join } from 'node:path';
 import axe from 'axe-core';
+import express from 'express';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { servePage } from '../server/page.ts';
+import { listen } from '../server/testServer.ts';
 import { isBrowserMissing, launchBrowser } from './browser.ts';
 import { startServer, type ServerProcess } from './processes.ts';
 import { expectToGoOn, recordShown, shown, untilShown, upTo } from './shown.ts';
@@ -204,6 +208,25 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
     },
   );
+
+  test('reports data that is no number and takes none of it for markup', async () => {
+    const evil = '<img src="x" onerror="window.broken = true">';
+    const server = await listen(
+      express()
+        .get('/count', (_req, res) => {
+          res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+          res.write(`id: 1\ndata: 1\n\nid: ${evil}\ndata: ${evil}\n\n`);
+        })
+        .use(servePage(join(import.meta.dirname, '..', 'dist'))),
+    );
+    const { page } = await open(`http://127.0.0.1:${server.port}`);
+    const alert = await page.getByRole('alert').textContent();
+    expect(alert).toBe(`Expected a number, found ${JSON.stringify(evil)}`);
+    expect(await page.getByRole('timer').textContent()).toBe('1');
+    expect(await page.getByRole('cell', { name: evil }).count()).toBe(2);
+    expect(await page.locator('img').count()).toBe(0);
+    expect(await page.evaluate(() => 'broken' in window)).toBe(false);
+  });
 
   test('can be worked with the keyboard alone', async () => {
     const { page } = await open(await ticking(100));
