@@ -1,11 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isMissing, programPath } from './browser.ts';
-import { ended, freePort } from './processes.ts';
+import { ended, freePort, isListening } from './processes.ts';
 
 /** The two programs that `startNginx` needs. */
 const nginxPath = programPath('nginx');
@@ -84,14 +82,4 @@ function makeCertificate(openssl: string, folder: string): void {
     'req -x509 -nodes -days 1 -subj /CN=localhost -newkey ec -pkeyopt ec_paramgen_curve:prime256v1';
   const files = ['-keyout', join(folder, 'counter.key'), '-out', join(folder, 'counter.pem')];
   execFileSync(openssl, kind.split(' ').concat(files), { stdio: 'pipe' });
-}
-
-async function isListening(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  const answer = await Promise.race([
-    once(socket, 'connect').then(() => true),
-    once(socket, 'close').then(() => false),
-  ]).catch(() => false);
-  socket.destroy();
-  return answer;
 }

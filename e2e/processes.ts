@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 
 const projectFolder = join(import.meta.dirname, '..');
@@ -37,6 +37,28 @@ export async function startDevServer(
   folder = projectFolder,
 ): Promise<ServerProcess> {
   return listening(launch(DEV, { PORT: String(await freePort()), ...env }, folder));
+}
+
+/** Starts `server.ts` of another project, which prints nothing, and waits until it listens. */
+export async function startExample(folder: string): Promise<ServerProcess> {
+  const port = await freePort();
+  const { child, output } = launch(['--import', 'tsx', 'server.ts'], { PORT: String(port) }, folder);
+  while (!(await isListening(port))) {
+    if (child.exitCode !== null)
+      throw new Error(`ended with ${child.exitCode} before it listened: ${output()}`);
+  }
+  return { child, url: `http://127.0.0.1:${port}`, output, stop: () => kill(child, output) };
+}
+
+/** Whether somebody listens on this port of 127.0.0.1. */
+export async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  const answer = await Promise.race([
+    once(socket, 'connect').then(() => true),
+    once(socket, 'close').then(() => false),
+  ]).catch(() => false);
+  socket.destroy();
+  return answer;
 }
 
 /** Runs `server/main.ts` to its end, for settings with which it must not start. */
@@ -89,9 +111,10 @@ async function listening({ child, output }: ReturnType<typeof launch>): Promise<
     });
     child.once('close', (code) => reject(new Error(`ended with ${code} before it listened: ${output()}`)));
   });
-  const stop = async (): Promise<void> => {
-    child.kill('SIGKILL');
-    await ended(child, output);
-  };
-  return { child, url, output, stop };
+  return { child, url, output, stop: () => kill(child, output) };
+}
+
+async function kill(child: ChildProcess, output: () => string): Promise<void> {
+  child.kill('SIGKILL');
+  await ended(child, output);
 }

@@ -1,0 +1,107 @@
+import { execFileSync } from 'node:child_process';
+import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EventSource } from 'eventsource';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { createEventSource, type Handlers, type Status } from '../client/eventSource.ts';
+import { startExample, type ServerProcess } from './processes.ts';
+
+const projectFolder = join(import.meta.dirname, '..');
+const COPIED = ['server/eventStream.ts', 'client/eventSource.ts', 'client/useEventSource.ts'];
+
+/** What a strict project has, and no file of this one. */
+const TSCONFIG = {
+  compilerOptions: {
+    strict: true,
+    noEmit: true,
+    target: 'ES2022',
+    module: 'NodeNext',
+    jsx: 'react-jsx',
+    lib: ['ES2022', 'DOM', 'DOM.Iterable'],
+    types: ['node'],
+    allowImportingTsExtensions: true,
+    skipLibCheck: true,
+  },
+};
+
+let folder: string;
+let server: ServerProcess;
+
+beforeAll(async () => {
+  vi.stubGlobal('EventSource', EventSource);
+  folder = await mkdtemp(join(tmpdir(), 'copied-'));
+  const readme = await readFile(join(projectFolder, 'README.md'), 'utf8');
+  await Promise.all([
+    ...COPIED.map((file) => copyFile(join(projectFolder, file), join(folder, file.replace(/.*\//, '')))),
+    writeFile(join(folder, 'server.ts'), example(readme, 'ts')),
+    writeFile(join(folder, 'page.tsx'), example(readme, 'tsx')),
+    writeFile(join(folder, 'tsconfig.json'), JSON.stringify(TSCONFIG)),
+    writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' })),
+    symlink(join(projectFolder, 'node_modules'), join(folder, 'node_modules'), 'junction'),
+  ]);
+  server = await startExample(folder);
+});
+afterAll(async () => {
+  vi.unstubAllGlobals();
+  await server.stop();
+  await rm(folder, { recursive: true, maxRetries: 5 });
+});
+
+/** The one block of code that README has in this language. */
+function example(readme: string, language: string): string {
+  const [code, ...others] = [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))];
+  if (code?.[1] === undefined || others.length > 0)
+    throw new Error(`README.md: expected one example in ${language}`);
+  return code[1];
+}
+
+/** Subscribes until the test has finished; gives all that comes. */
+function read(
+  path: string,
+  ...types: string[]
+): { messages: [type: string, data: string][]; statuses: Status[] } {
+  const messages: [string, string][] = [];
+  const statuses: Status[] = [];
+  const on: Handlers = Object.fromEntries(
+    types.map((name) => [name, ({ type, data }) => messages.push([type, data])]),
+  );
+  const source = createEventSource(server.url + path, on, { onStatus: (status) => statuses.push(status) });
+  source.resume();
+  onTestFinished(source.pause);
+  return { messages, statuses };
+}
+
+async function untilClosed(statuses: Status[]): Promise<void> {
+  await vi.waitUntil(() => statuses.at(-1)?.state === 'closed', { timeout: 20_000 });
+}
+
+test('the copied files and the examples are sound under strict types', () => {
+  const tsc = join(projectFolder, 'node_modules', 'typescript', 'bin', 'tsc');
+  expect(execFileSync(process.execPath, [tsc, '--project', folder], { encoding: 'utf8' })).toBe('');
+});
+
+test('the clock tells the time', async () => {
+  const { messages } = read('/clock', 'time');
+  await vi.waitUntil(() => messages.length === 2, { timeout: 20_000 });
+  for (const [, data] of messages) expect(new Date(data).toISOString()).toBe(data);
+});
+
+test('the job comes to its end and is not asked for again', async () => {
+  const { messages, statuses } = read('/job', 'message');
+  await untilClosed(statuses);
+  expect(messages.map(([, data]) => Number(data))).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
+  expect(statuses.map(({ state }) => state)).toEqual(['connecting', 'open', 'closed']);
+});
+
+test('orders are objects with a name', async () => {
+  const { messages } = read('/orders', 'order', 'ping');
+  await vi.waitUntil(() => messages.length === 1, { timeout: 20_000 });
+  expect(messages).toEqual([['order', '{"item":"tea","cups":2}']]);
+});
+
+test('tokens keep their spaces and line ends', async () => {
+  const { messages, statuses } = read('/answer', 'message');
+  await untilClosed(statuses);
+  expect(messages.map(([, data]) => JSON.parse(data)).join('')).toBe('Less is\nmore.');
+});
