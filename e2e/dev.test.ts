@@ -65,7 +65,7 @@ describe.skipIf(isBrowserMissing())('under npm run dev', () => {
       if (i % 3 === 0) await expectToGoOn(page, 1);
     }
     await expectToGoOn(page, 2);
-    expect((await health()).connections).toBe(1);
+    await expect.poll(async () => (await health()).connections, { timeout: 5000 }).toBe(1);
   });
 
   test('a server file that does not compile is an outage, and its correction ends it', async () => {

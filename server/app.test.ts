@@ -246,6 +246,14 @@ describe('draining', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  test('sends away a stream too that was asked for before and opens after', async () => {
+    const server = await start();
+    server.server.once('request', () => server.drain());
+    const answer = await server.send(GET_COUNT).closed;
+    expect(body(answer)).toMatch(/^retry: 1000\n\nretry: \d+\n\n$/);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('refuses new streams with 503 and Retry-After', async () => {
     const { app, drain } = createApp();
     drain();

@@ -24,8 +24,8 @@ export interface AppOptions {
 /** What `createApp` builds. */
 export interface CounterApp {
   app: Express;
-  /** Ends every stream, asks each client to come back after its own random part of `windowMs`, and lets none in. */
-  drain(windowMs?: number): void;
+  /** Ends every stream, asks each client to come back after its own random part of `withinMs`, and lets none in. */
+  drain(withinMs?: number): void;
 }
 
 /** Builds the routes; listening is up to the caller. */
@@ -33,6 +33,8 @@ export function createApp(options: AppOptions = {}): CounterApp {
   const { maxConnections = 10_000, corsOrigin = '*', tickMs = 1000, pageFolder } = options;
   const streams = new Set<EventStream>();
   let draining = false;
+  let windowMs = DRAIN_WINDOW_MS;
+  const sendAway = (stream: EventStream): void => stream.release(Math.random() * windowMs);
 
   const app = express();
   app.disable('x-powered-by');
@@ -60,6 +62,7 @@ export function createApp(options: AppOptions = {}): CounterApp {
     }
     openEventStream(req, res, (stream) => {
       streams.add(stream);
+      if (draining) sendAway(stream); // since it was asked for
       const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       return () => {
         stop();
@@ -80,9 +83,10 @@ export function createApp(options: AppOptions = {}): CounterApp {
 
   return {
     app,
-    drain(windowMs = DRAIN_WINDOW_MS) {
+    drain(withinMs = DRAIN_WINDOW_MS) {
       draining = true;
-      for (const stream of streams) stream.release(Math.random() * windowMs);
+      windowMs = withinMs;
+      streams.forEach(sendAway);
     },
   };
 }
