@@ -1,0 +1,48 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { launchBrowser } from './browser.ts';
+import { startServer, type ServerProcess } from './processes.ts';
+import { recordShown } from './shown.ts';
+
+/** What tests of the built page share: a browser, and servers by how they tick. */
+export interface BuiltPage {
+  /** Where a server ticks that tests share, since each connection counts on its own. */
+  ticking(tickMs: number): Promise<string>;
+  /**
+   * Opens the page; `before` runs in it before its own scripts. Errors, warnings and violations of its
+   * Content-Security-Policy are in `complaints`.
+   */
+  open(url: string, before?: () => void): Promise<{ page: Page; complaints: string[] }>;
+}
+
+/** Starts what the tests of a `describe` ask for, and ends it when they are done. */
+export function builtPage(): BuiltPage {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  const servers = new Map<number, Promise<ServerProcess>>();
+  afterAll(async () => {
+    await browser.close();
+    for (const server of servers.values()) await (await server).stop();
+  });
+
+  return {
+    async ticking(tickMs) {
+      const server = servers.get(tickMs) ?? startServer({ TICK_MS: String(tickMs) });
+      servers.set(tickMs, server);
+      return (await server).url;
+    },
+    async open(url, before = () => {}) {
+      const page = await browser.newPage();
+      onTestFinished(() => page.close());
+      const complaints: string[] = [];
+      page.on('console', (message) => complaints.push(message.text()));
+      page.on('pageerror', (error) => complaints.push(error.message));
+      await recordShown(page);
+      await page.addInitScript(before);
+      await page.goto(url);
+      return { page, complaints };
+    },
+  };
+}
