@@ -48,8 +48,10 @@ const silence: RequestListener = () => {};
 
 describe.skipIf(isBrowserMissing())('a subscription', () => {
   let browser: Browser;
+  let shared: Page;
   beforeAll(async () => {
     browser = await launchBrowser();
+    shared = await browser.newPage();
   });
   afterAll(() => browser.close());
 
@@ -61,7 +63,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       options = {},
       events = ['message', 'note'],
       fakeClock = false,
-      open = () => browser.newPage(),
+      open,
     }: {
       url?: string;
       options?: { staleAfterMs?: number; pauseWhenHidden?: boolean };
@@ -85,12 +87,15 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       requests.push(req);
       return next?.(req, res);
     });
-    const page = await open();
-    onTestFinished(() => page.close());
+    const page = (await open?.()) ?? (fakeClock ? await browser.newPage() : shared);
     if (fakeClock) {
       await page.clock.install({ time: 0 });
       await page.clock.pauseAt(1000);
     }
+    onTestFinished(async () => {
+      if (page === shared) await page.goto('about:blank');
+      else await page.close();
+    });
     await page.goto(`http://127.0.0.1:${server.port}/`);
     await page.evaluate(
       (given) => {

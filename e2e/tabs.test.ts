@@ -16,8 +16,8 @@ describe.skipIf(isNginxMissing() || isBrowserMissing())('twenty tabs behind ngin
   beforeAll(async () => {
     browser = await launchBrowser();
     const [one, other] = await Promise.all([
-      startServer({ TICK_MS: '200' }),
-      startServer({ TICK_MS: '200' }),
+      startServer({ TICK_MS: '500' }),
+      startServer({ TICK_MS: '500' }),
     ]);
     servers = [one, other];
     nginx = await startNginx([Number(new URL(one.url).port), Number(new URL(other.url).port)]);
