@@ -90,7 +90,10 @@ describe('any messages', () => {
     const server = await listen((req, res) =>
       openEventStream(req, res, (stream) => {
         let timer = setImmediate(function send(i = 0) {
-          for (const one of sent.slice(i, i + 50)) stream.send(one);
+          for (const one of sent.slice(i, i + 50)) {
+            stream.comment(String(one.data));
+            stream.send(one);
+          }
           if (i < sent.length) timer = setImmediate(send, i + 50);
           else stream.finish();
         });

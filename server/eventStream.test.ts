@@ -83,6 +83,15 @@ describe('an open stream', () => {
     );
   });
 
+  test('sends comments, and keeps every line of them a comment', async () => {
+    const { client, stream } = await open();
+    stream.comment('');
+    stream.comment('a\r\ndata: b\rc\n');
+    stream.send({ data: 'heard' });
+    await client.until('heard\n\n');
+    expect(body(client.received())).toBe('retry: 1000\n\n: \n\n: a\n: data: b\n: c\n: \n\ndata: heard\n\n');
+  });
+
   test('finishes with the event that tells its client not to come back', async () => {
     const { client, stream, stop } = await open();
     stream.send({ data: 'last' });

@@ -26,6 +26,8 @@ export interface Message {
 export interface EventStream {
   /** Sends one message. Throws a `TypeError` when `id` or `event` is not one line of text without control characters. */
   send(message: Message): void;
+  /** Sends a comment (HTML 9.2.5): it keeps proxies awake, but no client hears it, its watchdog neither. */
+  comment(text: string): void;
   /** Says with a last event, `end`, that nothing more will come, and closes. */
   finish(): void;
   /** Closes, and asks the client to come back after `reconnectionTimeMs`. Throws a `RangeError` unless that is from 0 to 2^31. */
@@ -67,14 +69,18 @@ export function openEventStream(
 
   const stream: EventStream = {
     send(message) {
-      if (res.writableEnded) return;
-      const text = frame(message);
-      // Looked at before the write: a message may be longer than the limit, and a client that reads must get on.
-      if (socket.writableLength > MAX_BUFFERED_BYTES) res.end();
-      else socket.write(text);
+      if (!res.writableEnded) write(frame(message));
+    },
+    comment(text) {
+      if (!res.writableEnded) write(`: ${text.replaceAll(LINE_END, '\n: ')}\n\n`);
     },
     finish: () => endWith(frame({ event: END_EVENT, data: '' })),
     release: (ms) => endWith(retry(ms)),
+  };
+  const write = (text: string): void => {
+    // Looked at before the write: a message may be longer than the limit, and a client that reads must get on.
+    if (socket.writableLength > MAX_BUFFERED_BYTES) res.end();
+    else socket.write(text);
   };
   const endWith = (text: string): void => {
     if (!res.writableEnded) res.end(text);
