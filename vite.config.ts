@@ -22,6 +22,8 @@ export default defineConfig({
   test: {
     root: import.meta.dirname,
     testTimeout: 60_000,
+    hookTimeout: 60_000,
+    retry: process.env['CI'] === 'true' ? 1 : 0, // CI's machines stall for seconds; the report says what was retried
     maxWorkers: 3, // whatever the number of cores: most tests wait for clocks
     projects: [
       {
@@ -56,8 +58,14 @@ function counter(): Plugin {
       };
       const mount: Connect.NextHandleFunction = (req, res, next) => {
         if (loaded === undefined) {
-          loaded = load();
-          loaded.catch((error) => config.logger.error(String(error.stack)));
+          const loading = (loaded = load());
+          loading.catch((error) => {
+            config.logger.error(String(error.stack));
+            // Perhaps a file was half written: the next request tries afresh, without waiting for another edit.
+            if (loaded === loading) loaded = undefined;
+            ssr.moduleGraph.invalidateAll();
+            ssr.runner.clearCache();
+          });
         }
         loaded.then(
           ({ app }: { app: Connect.NextHandleFunction }) => app(req, res, next),
