@@ -17,7 +17,14 @@ export default defineConfig({
   root: 'client',
   appType: 'mpa', // else Vite answers /count with the page
   plugins: [react(), counter()],
-  server: { port, host, strictPort: true, cors: false }, // CORS is the app's
+  server: {
+    port,
+    host,
+    strictPort: true,
+    cors: false, // the app's part
+    // An editor empties a file before it writes it: without the wait an empty module may be loaded, and stay.
+    watch: { awaitWriteFinish: { stabilityThreshold: 50, pollInterval: 10 } },
+  },
   build: { outDir: '../dist', emptyOutDir: true },
   test: {
     root: import.meta.dirname,
@@ -57,14 +64,8 @@ function counter(): Plugin {
       };
       const mount: Connect.NextHandleFunction = (req, res, next) => {
         if (loaded === undefined) {
-          const loading = (loaded = load());
-          loading.catch((error) => {
-            config.logger.error(String(error.stack));
-            // Perhaps a file was half written: the next request tries afresh, without waiting for another edit.
-            if (loaded === loading) loaded = undefined;
-            ssr.moduleGraph.invalidateAll();
-            ssr.runner.clearCache();
-          });
+          loaded = load();
+          loaded.catch((error) => config.logger.error(String(error.stack)));
         }
         loaded.then(
           ({ app }: { app: Connect.NextHandleFunction }) => app(req, res, next),

@@ -61,9 +61,9 @@ export function createApp(options: AppOptions = {}): CounterApp {
         : refuse(res, 503, 'connections', `at most ${maxConnections}`, 'all taken');
     }
     openEventStream(req, res, (stream) => {
+      const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
       if (draining) sendAway(stream); // since it was asked for
-      const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       return () => {
         stop();
         streams.delete(stream);
