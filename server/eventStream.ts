@@ -51,7 +51,7 @@ export function openEventStream(
   source: Source,
   { reconnectionTimeMs = 1000 }: { reconnectionTimeMs?: number } = {},
 ): void {
-  // The end of the connection ends the body, so a frame goes to the socket as it is: without chunks around it, at two thirds of the cost.
+  // The end of the connection ends the body, so a frame needs no chunk around it and goes to the socket as it is: cheaper than res.write.
   const { socket } = req;
   const reconnectionTime = retry(reconnectionTimeMs);
   res.removeHeader('Transfer-Encoding');
