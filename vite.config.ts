@@ -4,7 +4,6 @@ import { isRunnableDevEnvironment, runnerImport, type Connect, type Plugin } fro
 import { defineConfig } from 'vitest/config';
 import type { CounterApp } from './server/app.ts';
 
-const LOAD = ['e2e/abuse.test.ts', 'e2e/chaos.test.ts'];
 const serverFolder = join(import.meta.dirname, 'server');
 
 // Not a plain import: an edit would restart Vite, and that reloads the page.
@@ -30,18 +29,9 @@ export default defineConfig({
     root: import.meta.dirname,
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 3, // whatever the number of cores: most tests wait for clocks
-    projects: [
-      {
-        extends: true,
-        test: { name: 'parts', include: ['{server,client,e2e}/**/*.test.ts'], exclude: LOAD },
-      },
-      // One at a time when all else is done: what takes too long is a failure there.
-      {
-        extends: true,
-        test: { name: 'load', include: LOAD, fileParallelism: false, sequence: { groupOrder: 1 } },
-      },
-    ],
+    maxWorkers: 5, // whatever the number of cores: most tests wait for clocks
+    isolate: false, // else Playwright is loaded anew for each file
+    include: ['{server,client,e2e}/**/*.test.ts'],
   },
 });
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
+import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
 import { startServer } from './processes.ts';
 
 const TICK_MS = 1000;
@@ -29,7 +29,7 @@ export async function measurePage(): Promise<string[][]> {
   if (isBrowserMissing()) return [...sizes, ['page in a browser', 'not measured']];
 
   const server = await startServer('this server', TICK_MS);
-  const browser = await launchBrowser();
+  const browser = await launchBrowser({ executablePath: browserPath });
   try {
     const firstNumbers: number[] = [];
     for (let i = 0; i < NAVIGATIONS; i += 1) {

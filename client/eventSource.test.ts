@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { transformWithOxc } from 'vite';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
+import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
 import { listen } from '../server/testServer.ts';
 import {
   BACKOFF_CAP_MS,
@@ -354,7 +354,10 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test('lets go of the connection with the page, and goes on when the back/forward cache gives it back', async () => {
-    const ownBrowser = await launchBrowser({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+    const ownBrowser = await launchBrowser({
+      executablePath: browserPath,
+      ignoreDefaultArgs: ['--disable-back-forward-cache'],
+    });
     onTestFinished(() => ownBrowser.close());
     const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
       open: () => ownBrowser.newPage(),

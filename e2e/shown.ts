@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
+import { POLLING } from './browser.ts';
 
 declare global {
   interface Window {
@@ -35,6 +36,7 @@ export async function untilShown(page: Page, n: number): Promise<void> {
   await page.waitForFunction(
     (wanted) => Number(document.querySelector('[role="timer"]')?.textContent) >= wanted,
     n,
+    POLLING,
   );
 }
 

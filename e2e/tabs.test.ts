@@ -1,8 +1,9 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { isBrowserMissing, launchBrowser } from './browser.ts';
 import { isNginxMissing, startNginx, type Nginx } from './nginx.ts';
 import { startServer, type ServerProcess } from './processes.ts';
+import { untilShown } from './shown.ts';
 
 const TABS = 20;
 
@@ -31,57 +32,52 @@ describe.skipIf(isNginxMissing() || isBrowserMissing())('twenty tabs behind ngin
   test('all count over HTTP/2', async () => {
     const context = await newContext();
     const url = `https://127.0.0.1:${nginx.ports.https}`;
-    await Promise.all(Array.from({ length: TABS }, async () => counts(await open(context, url))));
-    const protocol = await context
-      .pages()[0]
-      ?.evaluate(
-        () => performance.getEntriesByType('navigation').map((entry) => entry.toJSON().nextHopProtocol)[0],
-      );
+    const tabs = await openTabs(context, url, TABS);
+    await Promise.all(tabs.map((tab) => untilShown(tab, 1)));
+    const protocol = await tabs[0]?.evaluate(
+      () => performance.getEntriesByType('navigation').map((entry) => entry.toJSON().nextHopProtocol)[0],
+    );
     expect(protocol).toBe('h2');
-    await Promise.all(context.pages().map(goesOn));
+    await Promise.all(tabs.map(goesOn));
   });
 
   test('share six connections over HTTP/1.1, and the seventh waits until another is closed', async () => {
     const context = await newContext();
     const url = `http://127.0.0.1:${nginx.ports.http}`;
-    const pages = Array.from({ length: CONNECTIONS_PER_HOST }, () => open(context, url));
-    await Promise.all((await Promise.all(pages)).map(counts));
-    const [first, ...others] = context.pages();
+    const tabs = await openTabs(context, url, CONNECTIONS_PER_HOST);
+    await Promise.all(tabs.map((tab) => untilShown(tab, 1)));
 
     const seventh = await context.newPage();
     let loaded = false;
     const loading = seventh.goto(url).then(() => (loaded = true));
-    await Promise.all([first, ...others].map((page) => page && goesOn(page)));
+    await Promise.all(tabs.map(goesOn));
     expect(loaded).toBe(false);
 
-    await first?.close();
+    await tabs.pop()?.close();
     await loading;
-    await counts(seventh);
-    await Promise.all(others.map(goesOn));
+    await untilShown(seventh, 1);
+    await Promise.all(tabs.map(goesOn));
   });
 
   async function newContext(): Promise<BrowserContext> {
-    const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    const context = await browser.newContext({ ignoreHTTPSErrors: true, reducedMotion: 'reduce' });
     onTestFinished(() => context.close());
     return context;
   }
 });
 
-async function open(context: BrowserContext, url: string): Promise<Page> {
-  const page = await context.newPage();
-  await page.goto(url);
-  return page;
-}
-
-async function counts(page: Page): Promise<void> {
-  await page.waitForFunction(() => Number(document.querySelector('[role="timer"]')?.textContent) >= 1);
+/** Opens one tab, and the others from it, as its links would: they share its process, and cost a third. */
+async function openTabs(context: BrowserContext, url: string, count: number): Promise<Page[]> {
+  const first = await context.newPage();
+  await first.goto(url);
+  await first.evaluate((others) => {
+    for (let n = 0; n < others; n++) window.open(location.href);
+  }, count - 1);
+  await vi.waitUntil(() => context.pages().length === count);
+  return context.pages();
 }
 
 /** Waits for three further numbers. */
 async function goesOn(page: Page): Promise<void> {
-  const shown = Number(await page.getByRole('timer').textContent());
-  await page.waitForFunction(
-    (wanted) => Number(document.querySelector('[role="timer"]')?.textContent) >= wanted,
-    shown + 3,
-  );
+  await untilShown(page, Number(await page.getByRole('timer').textContent()) + 3);
 }
