@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import react from '@vitejs/plugin-react';
 import { isRunnableDevEnvironment, runnerImport, type Connect, type Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
+import type { TestSequencer, TestSpecification } from 'vitest/node';
 import type { CounterApp } from './server/app.ts';
 
 const serverFolder = join(import.meta.dirname, 'server');
@@ -11,6 +12,13 @@ const { module: settings } = await runnerImport<typeof import('./server/settings
   join(serverFolder, 'settings.ts'),
 );
 const { port, host } = settings.readSettings();
+
+/** The order of the test files. By default the shortest comes last: the chaos test, which takes longest. */
+class Alphabetical implements TestSequencer {
+  sort = (files: TestSpecification[]): TestSpecification[] =>
+    files.toSorted((a, b) => (a.moduleId < b.moduleId ? -1 : 1));
+  shard = this.sort;
+}
 
 export default defineConfig({
   root: 'client',
@@ -29,9 +37,10 @@ export default defineConfig({
     root: import.meta.dirname,
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 5, // whatever the number of cores: most tests wait for clocks
+    maxWorkers: 4, // whatever the number of cores: most tests wait for clocks
     isolate: false, // else Playwright is loaded anew for each file
     include: ['{server,client,e2e}/**/*.test.ts'],
+    sequence: { sequencer: Alphabetical },
   },
 });
 

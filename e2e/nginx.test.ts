@@ -23,7 +23,7 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
     let text = '';
     answer.on('data', (chunk) => (text += chunk));
     await vi.waitUntil(() => text.includes('data: 42\n\n'));
-    expect(text).toBe('retry: 1000\n\nid: 42\ndata: 42\n\n');
+    expect(text).toMatch(/^retry: 1000\n\nid: 42\n/);
   });
 
   test('a dead server is left for the other, and a 502 comes when both are dead', async () => {
