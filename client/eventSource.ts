@@ -18,8 +18,21 @@ export type Status =
   | { state: 'paused' }
   | { state: 'closed' };
 
-/** Handlers by type of event; `message` is the type of what the server sent without one (HTML 9.2.6). */
-export type Handlers = Readonly<Record<string, (message: MessageEvent<string>) => void>>;
+/** What data each event brings; the server's `Events` fits. `message` is the type of what was sent without one (HTML 9.2.6). */
+export type Events = Record<string, string | number>;
+
+/** A handler for each event: one that nobody hears is silence to the watchdog, and its id is lost. */
+export type Handlers<E extends Events = Events> = {
+  readonly [Type in keyof E]: (message: MessageEvent<Text<E[Type]>>) => void;
+};
+
+/** On the wire a number is text too. */
+type Text<Data> = Data extends number ? `${Data}` : Data;
+
+/** Reads what the server's `json` wrote. Throws a `SyntaxError` where that is no JSON; it does not check the type. */
+export function parse<Value>(text: string & { readonly __json: Value }): Value {
+  return JSON.parse(text);
+}
 
 export interface EventSourceOptions {
   /** Called at every change of the status. */
@@ -49,6 +62,11 @@ export interface Subscription {
  * header `Last-Event-ID`. Where the browser gives up or the stream falls silent, a new EventSource with `?lastEventId=`
  * follows after an exponential backoff with full jitter; a page that wakes up or is back online does not wait for it.
  */
+export function createEventSource<E extends Events = Events>(
+  url: string,
+  on: Handlers<E>,
+  options?: EventSourceOptions,
+): Subscription;
 export function createEventSource(url: string, on: Handlers, options: EventSourceOptions = {}): Subscription {
   const { onStatus, staleAfterMs = Infinity, pauseWhenHidden = false, withCredentials = false } = options;
   let running = false;

@@ -2,6 +2,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
 import {
   createEventSource,
+  type Events,
   type EventSourceOptions,
   type Handlers,
   type Status,
@@ -18,6 +19,11 @@ export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume'
  * every render without a reconnect. Each message is one render: two that arrive together do not become one.
  * Another `url` is another stream and starts from its beginning; the other options are those of the first render.
  */
+export function useEventSource<E extends Events = Events>(
+  url: string,
+  on: Handlers<E>,
+  options?: Omit<EventSourceOptions, 'onStatus'>,
+): SubscriptionState;
 export function useEventSource(
   url: string,
   on: Handlers,

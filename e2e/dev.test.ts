@@ -1,14 +1,11 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { isBrowserMissing, launchBrowser } from './browser.ts';
+import { copyProject } from './copyProject.ts';
 import { runDevServer, startDevServer, startServer, type ServerProcess } from './processes.ts';
 import { expectToGoOn, recordShown, untilShown } from './shown.ts';
-
-const projectFolder = join(import.meta.dirname, '..');
-const COPIED = ['package.json', 'tsconfig.json', 'vite.config.ts', 'server', 'client'];
 
 describe.skipIf(isBrowserMissing())('under npm run dev', () => {
   let folder: string;
@@ -19,12 +16,7 @@ describe.skipIf(isBrowserMissing())('under npm run dev', () => {
 
   // One page for all the tests: its count goes on from the first to the last.
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
-    const copies = COPIED.map((name) =>
-      cp(join(projectFolder, name), join(folder, name), { recursive: true }),
-    );
-    await Promise.all(copies);
-    await linkPackages(join(projectFolder, 'node_modules'), join(folder, 'node_modules'));
+    folder = await copyProject();
     [server, browser] = await Promise.all([startDevServer({ TICK_MS: '200' }, folder), launchBrowser()]);
     page = await browser.newPage();
     page.on('load', () => (loads += 1));
@@ -91,13 +83,6 @@ describe.skipIf(isBrowserMissing())('under npm run dev', () => {
     expect(await page.getByRole('status').textContent()).toMatch(/^edited: open/);
   });
 });
-
-/** Links one package after the other, because Vite keeps a cache beside them, and each project has its own. */
-async function linkPackages(from: string, to: string): Promise<void> {
-  await mkdir(to);
-  const names = (await readdir(from)).filter((name) => !name.startsWith('.'));
-  await Promise.all(names.map((name) => symlink(join(from, name), join(to, name), 'junction')));
-}
 
 test('npm run dev with a bad PORT, or one in use, says so in one line and exits with 1', async () => {
   const bad = await runDevServer({ PORT: 'abc' });

@@ -38,10 +38,10 @@ test('numbers that are overdue follow at once, and later ones are back on time',
 });
 
 test('a thousand numbers with timers that are always late do not drift', () => {
+  const set = setTimeout;
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation((call, ms = 0) => set(call, ms + Math.random() * 20));
   const { numbers, times } = record(1, 1000);
-  const now = performance.now.bind(performance);
-  vi.spyOn(performance, 'now').mockImplementation(() => now() + Math.random() * 20);
-  vi.advanceTimersByTime(1_000_000);
+  vi.advanceTimersByTime(1_000_020);
   expect(numbers.length).toBe(1000);
   expect(Math.max(...times.map((time, i) => Math.abs(time - (i + 1) * 1000)))).toBeLessThanOrEqual(20);
 });

@@ -1,0 +1,23 @@
+import { cp, mkdir, mkdtemp, readdir, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const projectFolder = join(import.meta.dirname, '..');
+
+/** Copies what `npm run dev` needs, and `more`, to a temporary folder, for tests that edit it. Whoever calls removes it. */
+export async function copyProject(...more: string[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
+  const names = ['package.json', 'tsconfig.json', 'vite.config.ts', 'server', 'client', ...more];
+  await Promise.all(
+    names.map((name) => cp(join(projectFolder, name), join(folder, name), { recursive: true })),
+  );
+  await linkPackages(join(projectFolder, 'node_modules'), join(folder, 'node_modules'));
+  return folder;
+}
+
+/** Links one package after the other, because Vite keeps a cache beside them, and each project has its own. */
+async function linkPackages(from: string, to: string): Promise<void> {
+  await mkdir(to);
+  const names = (await readdir(from)).filter((name) => !name.startsWith('.'));
+  await Promise.all(names.map((name) => symlink(join(from, name), join(to, name), 'junction')));
+}
