@@ -96,8 +96,24 @@ test('the job comes to its end and is not asked for again', async () => {
 
 test('orders are objects with a name', async () => {
   const { messages } = read('/orders', 'order', 'ping');
-  await vi.waitUntil(() => messages.length === 1, { timeout: 20_000 });
-  expect(messages).toEqual([['order', '{"item":"tea","cups":2}']]);
+  await vi.waitUntil(() => messages.length === 2, { timeout: 20_000 });
+  expect(messages).toEqual([
+    ['order', '{"item":"tea","cups":2}'],
+    ['order', '{"item":"mate","cups":1}'],
+  ]);
+});
+
+test.each([
+  ['/orders', 1, 'data: {"item":"mate","cups":1}'],
+  ['/answer', 3, 'data: "."'],
+])('%s goes on after the last event ID', async (path, id, data) => {
+  const { body } = await fetch(server.url + path, { headers: { 'Last-Event-ID': String(id) } });
+  let text = '';
+  for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += chunk;
+    if (text.includes(data)) break;
+  }
+  expect(text.match(/^id: .*$/gm)).toEqual([`id: ${id + 1}`]);
 });
 
 test('tokens keep their spaces and line ends', async () => {
