@@ -8,9 +8,9 @@ import { fillCore, measureLevels, type Sample } from './measure.ts';
 import { measureNewcomer } from './newcomer.ts';
 import { measurePage } from './page.ts';
 import { hasProc, isPinned, openFilesLimit, SERVERS, type ServerName } from './processes.ts';
+import { stormTable } from './storm.ts';
 
 const quick = process.argv.includes('--quick');
-const withTests = process.argv.includes('--with-tests');
 
 const names: ServerName[] = quick
   ? ['this server', "the tutorial's code", 'floor']
@@ -41,14 +41,17 @@ if (hasProc) {
     );
   }
 }
+printServers();
 say('two servers behind nginx beside one');
 const cluster = await measureCluster(quick ? 200 : 2000, forMs);
 say('the page in a browser');
 const page = await measurePage();
 say('a newcomer');
-const newcomer = await measureNewcomer(withTests);
+const newcomer = await measureNewcomer();
 
-print();
+table('The rest', ['what', 'measured'], [...cluster, ...page, ...newcomer]);
+table(...stormTable());
+console.log(`\nMeasured in ${Math.round((Date.now() - started) / 60_000)} minutes.`);
 
 /** Measures every server once before any of them a second time: what else the machine does falls on all. */
 async function interleave(servers: ServerName[], at: number[], times: number): Promise<Sample[]> {
@@ -62,13 +65,13 @@ async function interleave(servers: ServerName[], at: number[], times: number): P
   return all;
 }
 
-function print(): void {
+function printServers(): void {
   const top = levels.at(-1) ?? 0;
   console.log(
     `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model}, ${cpus().length} cores, ${process.platform} ${release()}, Node ${process.version}; ${versions()}.`,
   );
   console.log(
-    `Medians of ${rounds} rounds (least – most); ${isPinned ? 'the server on one core, the load on another' : 'server and load share the cores'}. Measured in ${Math.round((Date.now() - started) / 60_000)} minutes.`,
+    `Medians of ${rounds} rounds (least – most); ${isPinned ? 'the server on one core, the load on another' : 'server and load share the cores'}.`,
   );
 
   table(
@@ -123,8 +126,6 @@ function print(): void {
       ...growthLevels.map((level) => spread(pick(growth, name, level).map(({ cpu }) => cpu))),
     ]),
   );
-
-  table('The rest', ['what', 'measured'], [...cluster, ...page, ...newcomer]);
 }
 
 function pick(from: Sample[], name: ServerName, connections = 0): Sample[] {
