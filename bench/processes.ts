@@ -17,6 +17,7 @@ export const SERVERS = {
   'express-sse': [process.execPath, 'bench/servers/express-sse.js'],
   'better-sse': [process.execPath, 'bench/servers/better-sse.js'],
   hono: [process.execPath, 'bench/servers/hono.js'],
+  'bare node:net': [process.execPath, 'bench/servers/net.js'],
   floor: floor(),
 } satisfies Record<string, readonly string[]>;
 
@@ -150,7 +151,7 @@ async function stop(child: ChildProcess): Promise<void> {
 function floor(): readonly string[] {
   const compiler = programPath('cc', 'gcc', 'clang');
   if (process.platform !== 'linux' || compiler === undefined)
-    return [process.execPath, 'bench/servers/floor.js'];
+    return [process.execPath, 'bench/servers/net.js'];
   const folder = mkdtempSync(join(tmpdir(), 'floor-'));
   process.once('exit', () => rmSync(folder, { recursive: true }));
   const program = join(folder, 'floor');

@@ -1,128 +1,11 @@
-import { readFile } from 'node:fs/promises';
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { transformWithOxc } from 'vite';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { RequestListener, ServerResponse } from 'node:http';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
-import { listen } from '../server/testServer.ts';
-import {
-  BACKOFF_CAP_MS,
-  type createEventSource,
-  type Handlers,
-  type Status,
-  type Subscription,
-} from './eventSource.ts';
-
-declare global {
-  interface Window {
-    createEventSource: typeof createEventSource;
-    source: Subscription;
-    statuses: Status[];
-    /** What else to do at a change of the status. */
-    onStatus?: (status: Status) => unknown;
-    /** Milliseconds until the next attempt, each time that it was known. */
-    delays: number[];
-    /** Type, data and last event ID of each message that was handed on. */
-    messages: [type: string, data: string, lastEventId: string][];
-  }
-}
-
-const HEADERS = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' };
-
-const PAGE = `<!doctype html><title>test</title><script type="module">
-  import { createEventSource } from '/eventSource.js';
-  window.createEventSource = createEventSource;
-</script>`;
-
-/** Answers with these frames and leaves the stream open. */
-function stream(...frames: string[]): RequestListener {
-  return (_req, res) => void res.writeHead(200, HEADERS).write(['retry: 50', ...frames, ''].join('\n\n'));
-}
-
-function answer(status: number, headers: Record<string, string> = {}): RequestListener {
-  return (_req, res) => void res.writeHead(status, headers).end();
-}
-
-const silence: RequestListener = () => {};
+import { BACKOFF_CAP_MS } from './eventSource.ts';
+import { answer, HEADERS, hide, pages, silence, states, stream, untilMessages } from './testPage.ts';
 
 describe.skipIf(isBrowserMissing())('a subscription', () => {
-  let browser: Browser;
-  let shared: Page;
-  beforeAll(async () => {
-    browser = await launchBrowser();
-    shared = await browser.newPage();
-  });
-  afterAll(() => browser.close());
-
-  /** Opens a page that subscribes to `url`; its requests get `answers` in turn, and the last of them again and again. */
-  async function subscribe(
-    answers: RequestListener[],
-    {
-      url = '/stream',
-      options = {},
-      events = ['message', 'note'],
-      fakeClock = false,
-      open,
-    }: {
-      url?: string;
-      options?: { staleAfterMs?: number; pauseWhenHidden?: boolean };
-      events?: string[];
-      fakeClock?: boolean;
-      open?: () => Promise<Page>;
-    } = {},
-  ): Promise<{ page: Page; requests: IncomingMessage[] }> {
-    const requests: IncomingMessage[] = [];
-    const script = await transformWithOxc(
-      await readFile(join(import.meta.dirname, 'eventSource.ts'), 'utf8'),
-      'eventSource.ts',
-    );
-    const server = await listen((req, res) => {
-      if (req.url === '/' || req.url === '/elsewhere')
-        return res.setHeader('Content-Type', 'text/html').end(PAGE);
-      if (req.url === '/eventSource.js')
-        return res.setHeader('Content-Type', 'text/javascript').end(script.code);
-      if (!req.url?.includes('stream')) return res.writeHead(404).end();
-      const next = answers[Math.min(requests.length, answers.length - 1)];
-      requests.push(req);
-      return next?.(req, res);
-    });
-    const page = (await open?.()) ?? (fakeClock ? await browser.newPage() : shared);
-    if (fakeClock) {
-      await page.clock.install({ time: 0 });
-      await page.clock.pauseAt(1000);
-    }
-    onTestFinished(async () => {
-      if (page === shared) await page.goto('about:blank');
-      else await page.close();
-    });
-    await page.goto(`http://127.0.0.1:${server.port}/`);
-    await page.evaluate(
-      (given) => {
-        Math.random = () => 0.1;
-        window.statuses = [];
-        window.delays = [];
-        window.messages = [];
-        const on: Handlers = Object.fromEntries(
-          given.events.map((name) => [
-            name,
-            ({ type, data, lastEventId }) => window.messages.push([type, data, lastEventId]),
-          ]),
-        );
-        window.source = window.createEventSource(given.url, on, {
-          ...given.options,
-          onStatus(status) {
-            window.statuses.push(status);
-            window.onStatus?.(status);
-            if ('dueAt' in status) window.delays.push(Math.round((status.dueAt - Date.now()) / 10) * 10);
-          },
-        });
-        window.source.resume();
-      },
-      { url, events, options },
-    );
-    return { page, requests };
-  }
+  const subscribe = pages();
 
   test('hands messages on in order, with their type, data and last event ID', async () => {
     const { page } = await subscribe([
@@ -403,23 +286,3 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     expect(await states(page)).toEqual(['connecting', 'open']);
   });
 });
-
-/** Tells the page that it is hidden, or visible again: headless browsers show every tab all the time. */
-async function hide(page: Page, hidden: boolean): Promise<void> {
-  await page.evaluate(
-    (state) => {
-      Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
-      document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
-    },
-    hidden ? 'hidden' : 'visible',
-  );
-}
-
-async function untilMessages(page: Page, n: number): Promise<Window['messages']> {
-  await page.waitForFunction((wanted) => window.messages.length >= wanted, n);
-  return page.evaluate(() => window.messages);
-}
-
-function states(page: Page): Promise<string[]> {
-  return page.evaluate(() => window.statuses.map(({ state }) => state));
-}

@@ -1,4 +1,4 @@
-// The least that Node can do, where there is no C compiler: a bare socket, a timer and a string.
+// The least that Node can do: a bare socket, a timer and a string. The floor where there is no C compiler.
 import { createServer } from 'node:net';
 
 const TICK_MS = Number(process.env.TICK_MS ?? 1000);

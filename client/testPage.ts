@@ -1,0 +1,157 @@
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { transformWithOxc } from 'vite';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { launchBrowser } from '../e2e/browser.ts';
+import { listen } from '../server/testServer.ts';
+import type { createEventSource, Handlers, Status, Subscription } from './eventSource.ts';
+
+declare global {
+  interface Window {
+    createEventSource: typeof createEventSource;
+    source: Subscription;
+    statuses: Status[];
+    /** What else to do at a change of the status. */
+    onStatus?: (status: Status) => unknown;
+    /** Milliseconds until the next attempt, each time that it was known. */
+    delays: number[];
+    /** Type, data and last event ID of each message that was handed on. */
+    messages: [type: string, data: string, lastEventId: string][];
+  }
+}
+
+export const HEADERS = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' };
+
+const PAGE = `<!doctype html><title>test</title><script type="module">
+  import { createEventSource } from '/eventSource.js';
+  window.createEventSource = createEventSource;
+</script>`;
+
+/** Answers with these frames and leaves the stream open. */
+export function stream(...frames: string[]): RequestListener {
+  return (_req, res) => void res.writeHead(200, HEADERS).write(['retry: 50', ...frames, ''].join('\n\n'));
+}
+
+export function answer(status: number, headers: Record<string, string> = {}): RequestListener {
+  return (_req, res) => void res.writeHead(status, headers).end();
+}
+
+export const silence: RequestListener = () => {};
+
+/** How a page subscribes. */
+interface SubscribeOptions {
+  /** Default: `/stream`. */
+  url?: string;
+  options?: { staleAfterMs?: number; pauseWhenHidden?: boolean };
+  /** Events that are handed on. Default: `message` and `note`. */
+  events?: string[];
+  /** Whether the page's clock stands still until the test moves it. Default: no. */
+  fakeClock?: boolean;
+  /** Gives another page than one of the common browser. */
+  open?: () => Promise<Page>;
+}
+
+/** A page that has subscribed, and the requests for its stream so far. */
+interface Subscribed {
+  page: Page;
+  requests: IncomingMessage[];
+}
+
+/**
+ * Starts a browser for the tests of a `describe`, and closes it after them. Returns what opens a page that subscribes to
+ * a server whose stream gives `answers` in turn, and the last of them again and again.
+ */
+export function pages(): (answers: RequestListener[], options?: SubscribeOptions) => Promise<Subscribed> {
+  let browser: Browser;
+  let shared: Page;
+  beforeAll(async () => {
+    browser = await launchBrowser();
+    shared = await browser.newPage();
+  });
+  afterAll(() => browser.close());
+  return subscribe;
+
+  async function subscribe(
+    answers: RequestListener[],
+    {
+      url = '/stream',
+      options = {},
+      events = ['message', 'note'],
+      fakeClock = false,
+      open,
+    }: SubscribeOptions = {},
+  ): Promise<Subscribed> {
+    const requests: IncomingMessage[] = [];
+    const script = await transformWithOxc(
+      await readFile(join(import.meta.dirname, 'eventSource.ts'), 'utf8'),
+      'eventSource.ts',
+    );
+    const server = await listen((req, res) => {
+      if (req.url === '/' || req.url === '/elsewhere')
+        return res.setHeader('Content-Type', 'text/html').end(PAGE);
+      if (req.url === '/eventSource.js')
+        return res.setHeader('Content-Type', 'text/javascript').end(script.code);
+      if (!req.url?.includes('stream')) return res.writeHead(404).end();
+      const next = answers[Math.min(requests.length, answers.length - 1)];
+      requests.push(req);
+      return next?.(req, res);
+    });
+    const page = (await open?.()) ?? (fakeClock ? await browser.newPage() : shared);
+    if (fakeClock) {
+      await page.clock.install({ time: 0 });
+      await page.clock.pauseAt(1000);
+    }
+    onTestFinished(async () => {
+      if (page === shared) await page.goto('about:blank');
+      else await page.close();
+    });
+    await page.goto(`http://127.0.0.1:${server.port}/`);
+    await page.evaluate(
+      (given) => {
+        Math.random = () => 0.1;
+        window.statuses = [];
+        window.delays = [];
+        window.messages = [];
+        const on: Handlers = Object.fromEntries(
+          given.events.map((name) => [
+            name,
+            ({ type, data, lastEventId }) => window.messages.push([type, data, lastEventId]),
+          ]),
+        );
+        window.source = window.createEventSource(given.url, on, {
+          ...given.options,
+          onStatus(status) {
+            window.statuses.push(status);
+            window.onStatus?.(status);
+            if ('dueAt' in status) window.delays.push(Math.round((status.dueAt - Date.now()) / 10) * 10);
+          },
+        });
+        window.source.resume();
+      },
+      { url, events, options },
+    );
+    return { page, requests };
+  }
+}
+
+/** Tells the page that it is hidden, or visible again: headless browsers show every tab all the time. */
+export async function hide(page: Page, hidden: boolean): Promise<void> {
+  await page.evaluate(
+    (state) => {
+      Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+    },
+    hidden ? 'hidden' : 'visible',
+  );
+}
+
+export async function untilMessages(page: Page, n: number): Promise<Window['messages']> {
+  await page.waitForFunction((wanted) => window.messages.length >= wanted, n);
+  return page.evaluate(() => window.messages);
+}
+
+export function states(page: Page): Promise<string[]> {
+  return page.evaluate(() => window.statuses.map(({ state }) => state));
+}

@@ -1,0 +1,184 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { EventSource } from 'eventsource';
+import type { Browser, Page } from 'playwright-core';
+import { createEventSource } from '../client/eventSource.ts';
+import { launchBrowser } from './browser.ts';
+import { startNginx } from './nginx.ts';
+import { ended, startServer } from './processes.ts';
+import { startRelay, type Relay } from './relay.ts';
+
+/** From one number to the next, on both servers. */
+export const TICK_MS = 200;
+
+/** `STALE_AFTER_MS` in client/App.tsx, for the clients on Node too. */
+export const STALE_AFTER_MS = 5000;
+
+/** A client: when it began (ms since the epoch), and each text that it was shown. */
+export interface Client {
+  name: string;
+  from: number;
+  record: { text: string; at: number }[];
+}
+
+/** How to stop what was started, the last first. */
+export type Undo = (() => unknown)[];
+
+/** What stands between the clients and the count. */
+export interface World {
+  servers: readonly Server[];
+  relays: readonly Relay[];
+  nginx: { http: Relay; https: Relay };
+  browser: Browser;
+  tabs: Tab[];
+  clients: Client[];
+}
+
+/** A page in a browser of its own, and its two records: the number that it shows, and the frames in its table. */
+export interface Tab {
+  name: string;
+  page: Page;
+  clients: Client[];
+}
+
+/** Starts two servers, nginx in front of them, and what can cut the ways between; the clients are still missing. */
+export async function buildWorld(undo: Undo): Promise<World> {
+  const [direct, relayed] = await Promise.all([keepServer(undo), keepServer(undo)]);
+  // nginx is refused by the one when it is dead, and accepted and then cut off by the relay before the other.
+  const relay = await startRelay(relayed.port, 'between nginx and a server', undo);
+  const nginx = await startNginx([direct.port, relay.port]);
+  undo.push(nginx.stop);
+  const http = await startRelay(nginx.ports.http, 'between nginx and the clients on Node', undo);
+  const https = await startRelay(nginx.ports.https, 'between nginx and the tabs', undo);
+  const browser = await launchBrowser();
+  undo.push(() => browser.close());
+  return {
+    servers: [direct, relayed],
+    relays: [relay, http, https],
+    nginx: { http, https },
+    browser,
+    tabs: [],
+    clients: [],
+  };
+}
+
+/** Opens tabs and subscribes clients on Node. */
+export async function populate(
+  { nginx, browser, tabs, clients }: World,
+  tabCount: number,
+  nodeCount: number,
+  undo: Undo,
+): Promise<void> {
+  for (let n = 1; n <= tabCount; n += 1) {
+    const tab = await openTab(browser, `tab ${n}`, `https://127.0.0.1:${nginx.https.port}/`);
+    tabs.push(tab);
+    clients.push(...tab.clients);
+  }
+  Object.assign(globalThis, { EventSource });
+  undo.push(() => Reflect.deleteProperty(globalThis, 'EventSource'));
+  for (let n = 1; n <= nodeCount; n += 1) {
+    clients.push(subscribe(`client ${n}`, `http://127.0.0.1:${nginx.http.port}/count`, undo));
+  }
+}
+
+/** In the page, `handOn` reaches the tab's records. */
+declare const handOn: (client: 'number' | 'frame', text: string, at: number) => void;
+
+async function openTab(browser: Browser, name: string, url: string): Promise<Tab> {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, reducedMotion: 'reduce' });
+  const number: Client = { name: `${name}'s number`, from: Date.now(), record: [] };
+  const frame: Client = { name: `${name}'s frames`, from: Date.now(), record: [] };
+  await context.exposeBinding('handOn', (_source, client: string, text: string, at: number) => {
+    (client === 'number' ? number : frame).record.push({ text, at });
+  });
+  await context.addInitScript(() => {
+    new MutationObserver((mutations) => {
+      const timer = document.querySelector('[role="timer"]');
+      const changes = mutations.filter(
+        ({ type, target }) => type === 'characterData' && target.parentNode === timer,
+      );
+      // Several changes may come at once: what one of them put there is the next one's old value.
+      for (const [i] of changes.entries()) {
+        handOn('number', changes[i + 1]?.oldValue ?? timer?.textContent ?? '', Date.now());
+      }
+      for (const row of mutations.flatMap(({ addedNodes }) => [...addedNodes])) {
+        if (row instanceof HTMLTableRowElement && row.dataset['id'] !== undefined)
+          handOn('frame', row.dataset['id'], Date.now());
+      }
+    }).observe(document, {
+      subtree: true,
+      childList: true,
+      characterData: true,
+      characterDataOldValue: true,
+    });
+  });
+  const page = await context.newPage();
+  await page.goto(url);
+  return { name, page, clients: [number, frame] };
+}
+
+function subscribe(name: string, url: string, undo: Undo): Client {
+  const client: Client = { name, from: Date.now(), record: [] };
+  const message = ({ data }: MessageEvent<string>): void => {
+    client.record.push({ text: data, at: Date.now() });
+  };
+  const subscription = createEventSource(url, { message }, { staleAfterMs: STALE_AFTER_MS });
+  subscription.resume();
+  undo.push(subscription.pause);
+  return client;
+}
+
+/** A server that can be started again, on the same port. */
+export interface Server {
+  name: string;
+  port: number;
+  start(): Promise<void>;
+  kill(): Promise<void>;
+  /** Ends it with SIGTERM; throws unless it leaves with exit code 0. */
+  terminate(): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+}
+
+async function keepServer(undo: Undo): Promise<Server> {
+  const port = await quietPort();
+  const launch = (): ReturnType<typeof startServer> =>
+    startServer({ HOST: '127.0.0.1', PORT: String(port), TICK_MS: String(TICK_MS) });
+  let running = await launch();
+  const kill = (): unknown => running.child.kill('SIGKILL');
+  process.once('exit', kill); // also when the run is interrupted
+  undo.push(async () => {
+    process.off('exit', kill);
+    await running.stop();
+  });
+  return {
+    name: `server ${port}`,
+    port,
+    async start() {
+      running = await launch();
+    },
+    kill: () => running.stop(),
+    async terminate() {
+      running.child.kill('SIGTERM');
+      const { code, signal, output } = await ended(running.child, running.output);
+      if (code !== 0) throw new Error(`SIGTERM: expected exit code 0, found ${code ?? signal}: ${output}`);
+    },
+    signal: (name) => void running.child.kill(name),
+  };
+}
+
+/**
+ * A free port below those that systems give to outgoing connections (from 32768 on Linux, 49152 elsewhere): one of them
+ * might else hold a dead server's port when that is to start again.
+ */
+async function quietPort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const free = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    server.close();
+    if (free) return port;
+  }
+}
