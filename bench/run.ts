@@ -101,7 +101,7 @@ function printServers(): void {
         count(own.reduce((sum, { missing }) => sum + missing, 0)),
         core === undefined
           ? '–'
-          : `${core.clientCpu > 0.9 ? 'at least ' : ''}${count(Math.round(core.framesPerSecond / 100) * 100)}`,
+          : `${core.clientCpu > 0.9 ? 'at least ' : ''}${count(Math.round(core.framesPerSecond / core.core / 100) * 100)}`,
       ];
     }),
   );

@@ -37,12 +37,13 @@ export function parse<Value>(text: string & { readonly __json: Value }): Value {
 export interface EventSourceOptions {
   /** Called at every change of the status. */
   onStatus?: (status: Status) => void;
-  /** Silence after which a connection is dead whatever its state says, ms. Longer than any pause of the server. Default: never. */
+  /**
+   * Silence after which a connection is dead whatever its state says, ms. Longer than any pause of the server, and than
+   * a pause and the longest reconnection time that it asks for together. Default: never.
+   */
   staleAfterMs?: number;
   /** Whether to let go of the connection while the page is hidden. Default: no. */
   pauseWhenHidden?: boolean;
-  /** Whether to send cookies to another origin (HTML 9.2.2). Default: no. */
-  withCredentials?: boolean;
 }
 
 /** A subscription to one event stream: paused at first, and closed for good by the server's event `end`. */
@@ -68,7 +69,7 @@ export function createEventSource<E extends Events = Events>(
   options?: EventSourceOptions,
 ): Subscription;
 export function createEventSource(url: string, on: Handlers, options: EventSourceOptions = {}): Subscription {
-  const { onStatus, staleAfterMs = Infinity, pauseWhenHidden = false, withCredentials = false } = options;
+  const { onStatus, staleAfterMs = Infinity, pauseWhenHidden = false } = options;
   let running = false;
   let finished = false;
   let source: EventSource | undefined;
@@ -82,7 +83,7 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
   function resume(): void {
     if (running || finished) return;
     running = true;
-    for (const type of TURNS) globalThis.addEventListener?.(type, turn);
+    for (const type of PAGE_EVENTS) globalThis.addEventListener?.(type, pageChanged);
     attempt = 0;
     connect();
   }
@@ -90,7 +91,7 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
   function pause(): void {
     if (!running) return;
     running = false;
-    for (const type of TURNS) globalThis.removeEventListener?.(type, turn);
+    for (const type of PAGE_EVENTS) globalThis.removeEventListener?.(type, pageChanged);
     disconnect();
     onStatus?.({ state: finished ? 'closed' : 'paused' });
   }
@@ -105,11 +106,15 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
       onStatus?.({ state: 'paused' });
       return;
     }
-    source = new EventSource(withLastEventId(url, lastEventId), { withCredentials });
-    source.addEventListener('open', opened);
-    source.addEventListener('error', failed);
-    for (const type of Object.keys(on)) source.addEventListener(type, receive);
-    source.addEventListener(END_EVENT, finish);
+    const current = new EventSource(withLastEventId(url, lastEventId));
+    source = current;
+    // Not every EventSource is silent once it is closed: what came in the same chunk may follow.
+    const listen = (type: string, heard: (message: MessageEvent<string>) => void): void =>
+      current.addEventListener(type, (message) => source === current && heard(message));
+    listen('open', opened);
+    listen('error', failed);
+    for (const type of Object.keys(on)) listen(type, receive);
+    listen(END_EVENT, finish);
     watch();
     onStatus?.(attempt === 0 ? { state: 'connecting' } : { state: 'reconnecting', attempt });
   }
@@ -135,6 +140,7 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
 
   function failed(): void {
     if (source?.readyState === EventSource.CLOSED) return backOff();
+    if (source?.readyState === EventSource.OPEN) return; // the server sent an event of this name
     attempt += 1;
     onStatus?.({ state: 'reconnecting', attempt });
   }
@@ -159,7 +165,7 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
     onStatus?.({ state: 'reconnecting', attempt, dueAt: Date.now() + delay });
   }
 
-  function turn({ type }: Event): void {
+  function pageChanged({ type }: Event): void {
     // For ever, or until the back/forward cache gives the page back; a stream that goes on may cost it its place there.
     if (type === 'pagehide') return disconnect();
     if (type === 'visibilitychange' && isHidden() && !pauseWhenHidden) return;
@@ -169,7 +175,7 @@ export function createEventSource(url: string, on: Handlers, options: EventSourc
   }
 }
 
-const TURNS = ['visibilitychange', 'pagehide', 'pageshow', 'online'];
+const PAGE_EVENTS = ['visibilitychange', 'pagehide', 'pageshow', 'online'];
 
 function isHidden(): boolean {
   return globalThis.document?.visibilityState === 'hidden';
@@ -177,7 +183,7 @@ function isHidden(): boolean {
 
 function withLastEventId(url: string, lastEventId: string): string {
   if (lastEventId === '') return url;
-  const resumed = new URL(url, globalThis.location?.href);
+  const resumed = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
   resumed.searchParams.set('lastEventId', lastEventId);
   return resumed.href;
 }

@@ -1,4 +1,4 @@
-import { Profiler, StrictMode, useState, type ReactElement } from 'react';
+import { Profiler, StrictMode, useEffect, useState, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import type { Status } from './eventSource.ts';
 import { useEventSource } from './useEventSource.ts';
@@ -12,6 +12,8 @@ declare global {
       /** Renders with the `url` and `label` that stand here now. */
       render: () => void;
       unmount: () => void;
+      /** How often it was mounted: twice under StrictMode. */
+      mounts: number;
       pause: () => void;
       resume: () => void;
       status: Status;
@@ -32,6 +34,9 @@ function Subscriber({ url, label }: { url: string; label: string }): ReactElemen
     },
   });
   Object.assign(window.hook, { status, pause, resume });
+  useEffect(() => {
+    window.hook.mounts += 1;
+  }, []);
   return (
     <Profiler id="subscriber" onRender={() => window.hook.commits.push(text)}>
       <p>{text}</p>
@@ -51,6 +56,7 @@ window.hook = {
     );
   },
   unmount: () => root.unmount(),
+  mounts: 0,
   pause() {},
   resume() {},
   status: { state: 'connecting' },

@@ -41,9 +41,12 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('holds one connection under StrictMode and none after the component has gone', async () => {
     const { page, open } = await mount();
+    expect(await page.evaluate(() => window.hook.mounts)).toBe(2);
     await vi.waitUntil(() => open.length === 1);
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(open.filter(({ req }) => req.url === '/stream').length).toBe(1);
     await page.evaluate(() => window.hook.unmount());
-    await vi.waitUntil(() => open.length === 0);
+    await vi.waitUntil(() => !open.some(({ req }) => req.url === '/stream'));
   });
 
   test('calls the newest handler, and a new one makes no new connection', async () => {

@@ -17,7 +17,8 @@ export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume'
 /**
  * Subscribes to the event stream at `url` while the component is mounted; see `createEventSource`. Handlers may change at
  * every render without a reconnect. Each message is one render: two that arrive together do not become one.
- * Another `url` is another stream and starts from its beginning; the other options are those of the first render.
+ * Another `url` is another stream: it starts from its beginning, and not paused. Which events there are, and the options,
+ * are those of the first render with a `url`.
  */
 export function useEventSource<E extends Events = Events>(
   url: string,
@@ -32,17 +33,22 @@ export function useEventSource(
   const [status, setStatus] = useState<Status>({ state: 'connecting' });
   const [paused, setPaused] = useState(false);
 
-  const latest = useRef(on);
+  const latest = useRef({ url, on });
   useLayoutEffect(() => {
-    latest.current = on;
+    latest.current = { url, on };
   });
 
   // State, not an effect's variable: the last event ID outlives StrictMode's second mount and a hot update.
   const [source, setSource] = useState(create);
-  if (source.url !== url) setSource(create);
+  if (source.url !== url) {
+    setSource(create);
+    setStatus({ state: 'connecting' });
+    setPaused(false);
+  }
 
   function handle(message: MessageEvent<string>): void {
-    flushSync(() => latest.current[message.type]?.(message));
+    // Between a render with another `url` and its effect, a message of the old stream may still arrive.
+    if (latest.current.url === url) flushSync(() => latest.current.on[message.type]?.(message));
   }
   function create(): Subscription {
     const handlers = Object.fromEntries(Object.keys(on).map((type) => [type, handle]));

@@ -12,7 +12,7 @@ export interface BuiltPage {
    * Opens the page; `before` runs in it before its own scripts. Errors, warnings and violations of its
    * Content-Security-Policy are in `complaints`.
    */
-  open(url: string, before?: () => void): Promise<{ page: Page; complaints: string[] }>;
+  open(url: string, before?: () => unknown): Promise<{ page: Page; complaints: string[] }>;
 }
 
 /** Starts what the tests of a `describe` ask for, and ends it when they are done. */

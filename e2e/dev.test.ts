@@ -81,6 +81,8 @@ describe.skipIf(isBrowserMissing())('under npm run dev', () => {
   test('the edits of the page are on it', async () => {
     expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('Edited');
     expect(await page.getByRole('status').textContent()).toMatch(/^edited: open/);
+    const width = await page.locator('main').evaluate((main) => getComputedStyle(main).maxWidth);
+    expect(width).toBe(`${71 * 16}px`);
   });
 });
 

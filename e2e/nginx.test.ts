@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { createGunzip } from 'node:zlib';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { isNginxMissing, startNginx } from './nginx.ts';
-import { ended, startServer, type ServerProcess } from './processes.ts';
+import { isListening, startServer, type ServerProcess } from './processes.ts';
 
 describe.skipIf(isNginxMissing())('behind nginx', () => {
   test('frames arrive one by one, compressed', async () => {
@@ -36,13 +37,26 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
 
   test.skipIf(process.platform === 'win32')('a server that drains is left for the other', async () => {
     const { port, servers } = await start();
-    servers[1].child.kill('SIGTERM');
-    await ended(servers[1].child, servers[1].output);
+    const draining = servers[1];
+    // Half a request keeps it from leaving before its deadline.
+    const half = connect(portOf(draining), '127.0.0.1', () => half.write('GET /count HTTP/1.1\r\n'));
+    onTestFinished(() => void half.destroy());
+    await vi.waitUntil(() => half.bytesWritten > 0);
+    await fetch(`${draining.url}/health`); // the server has the half request when it answers one that came later
+    draining.child.kill('SIGTERM');
+    await vi.waitUntil(async () => !(await isListening(portOf(draining))));
     for (let i = 0; i < 4; i++) expect((await ask(port)).statusCode).toBe(200);
+    expect(draining.child.exitCode).toBe(null);
+  });
+
+  test('a server that is full is left for the other', async () => {
+    const { port } = await start({ MAX_CONNECTIONS: '2' });
+    for (let i = 0; i < 4; i++) expect((await ask(port)).statusCode).toBe(200);
+    expect((await ask(port)).statusCode).toBe(503);
   });
 
   test.skipIf(process.platform !== 'linux')('one address gets its share and no more', async () => {
-    const { port } = await start(3);
+    const { port } = await start({}, 3);
     for (let i = 0; i < 3; i++) expect((await ask(port)).statusCode).toBe(200);
     expect((await ask(port)).statusCode).toBe(503);
     expect((await ask(port, { localAddress: '127.0.0.2' })).statusCode).toBe(200);
@@ -50,8 +64,12 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
 });
 
 /** Starts nginx and its two servers. */
-async function start(share?: number): Promise<{ port: number; servers: [ServerProcess, ServerProcess] }> {
-  const servers = await Promise.all([startServer({ TICK_MS: '100' }), startServer({ TICK_MS: '100' })]);
+async function start(
+  env: NodeJS.ProcessEnv = {},
+  share?: number,
+): Promise<{ port: number; servers: [ServerProcess, ServerProcess] }> {
+  const ticking = { TICK_MS: '100', ...env };
+  const servers = await Promise.all([startServer(ticking), startServer(ticking)]);
   for (const server of servers) onTestFinished(server.stop);
   const nginx = await startNginx([portOf(servers[0]), portOf(servers[1])], share);
   onTestFinished(nginx.stop);

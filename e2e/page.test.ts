@@ -60,7 +60,7 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
   });
 
   test('says where it went on after a reconnect, and marks the place among the frames', async () => {
-    const { page } = await open(await ticking(100));
+    const { page } = await open(await ticking(100), () => (Math.random = () => 0.5)); // half a second of backoff
     await untilShown(page, 3);
     await page.getByRole('button', { name: 'Drop the connection' }).click();
     await page.getByText(/^reconnecting, attempt 1, next in 1 s$/).waitFor();

@@ -105,13 +105,13 @@ export const PITFALLS: readonly Pitfall[] = [
   },
   {
     ...source,
-    code: 'for (const type of TURNS) globalThis.addEventListener?.(type, turn);',
+    code: 'if (!source || isWaiting || isSilent || (pauseWhenHidden && isHidden())) connect();',
     without: '',
     test: 'does not wait for the backoff at',
   },
   {
     ...source,
-    code: 'source.addEventListener(END_EVENT, finish);',
+    code: 'listen(END_EVENT, finish);',
     without: '',
     test: 'is closed for good by the event that ends the stream',
   },
@@ -123,14 +123,14 @@ export const PITFALLS: readonly Pitfall[] = [
   },
   {
     ...hook,
-    code: 'latest.current[message.type]',
+    code: 'latest.current.on[message.type]',
     without: 'on[message.type]',
     test: 'calls the newest handler, and a new one makes no new connection',
   },
   {
     ...hook,
-    code: 'flushSync(() => latest.current[message.type]?.(message))',
-    without: 'latest.current[message.type]?.(message)',
+    code: 'flushSync(() => latest.current.on[message.type]?.(message))',
+    without: 'latest.current.on[message.type]?.(message)',
     test: 'renders once a message, also when a hundred arrive at once',
   },
 ];

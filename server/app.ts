@@ -63,7 +63,7 @@ export function createApp(options: AppOptions = {}): CounterApp {
     openEventStream(req, res, (stream) => {
       const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
-      if (draining) sendAway(stream); // since it was asked for
+      if (draining || streams.size > maxConnections) sendAway(stream); // things have changed since it was asked for
       return () => {
         stop();
         streams.delete(stream);

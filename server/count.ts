@@ -1,6 +1,6 @@
 /**
  * Counts from `first`, one number every `intervalMs`, the first of them after one interval. Number n is due at the start
- * plus n intervals: lateness does not add up, and numbers that are overdue follow at once, none left out.
+ * plus n intervals: lateness does not add up, and numbers that are overdue follow a millisecond apart, none left out.
  * Returns what stops it.
  */
 export function count(first: number, intervalMs: number, onNumber: (n: number) => void): () => void {

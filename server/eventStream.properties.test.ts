@@ -101,8 +101,6 @@ describe('any messages', () => {
       }),
     );
     const client = server.send(request('GET', '/'));
-    const chunks: Buffer[] = [];
-    client.socket.on('data', (chunk: string) => chunks.push(Buffer.from(chunk)));
     const bytes = Buffer.from(await client.closed);
     const body = bytes.subarray(bytes.indexOf('\r\n\r\n') + 4);
     expect(read([body])).toEqual([...sent, { event: 'end', data: '' }].map(received));

@@ -67,7 +67,7 @@ describe('frame', () => {
     },
   );
 
-  test.each(['open', 'error'])('refuses the event %s, which clients take for their own', (event) => {
+  test.each(['open', 'error', 'end'])('refuses the event %s, which means something else', (event) => {
     expect(() => frame({ event, data: '' })).toThrow(TypeError);
   });
 });
@@ -145,10 +145,14 @@ describe('an open stream', () => {
     expect(res.errored).toBeNull();
   });
 
-  test('stops its source once when the client leaves', async () => {
-    const { client, res, stop } = await open();
+  test('stops its source once when the client leaves, and takes no harm when that sends on', async () => {
+    const { client, res, stream, stop } = await open();
     client.socket.destroy();
     await once(res, 'close');
+    expect(stop).toHaveBeenCalledOnce();
+    stream.send({ data: 'too late' });
+    stream.finish();
+    await new Promise(setImmediate);
     expect(stop).toHaveBeenCalledOnce();
   });
 
@@ -290,6 +294,7 @@ describe('requests pipelined on one socket', () => {
     client.socket.destroy();
     if (waiting[0]) await once(waiting[0], 'close');
     waiting[0]?.end();
+    await new Promise(setImmediate);
     expect(streams.opened).toEqual([]);
   });
 });

@@ -15,7 +15,7 @@ beforeAll(async () => {
   await mkdir(join(folder, 'page', 'assets'), { recursive: true });
   await writeFile(join(folder, 'page', 'index.html'), '<!doctype html><title>page</title>');
   await writeFile(join(folder, 'page', 'assets', 'index-1a2b.js'), `console.log('${'x'.repeat(5000)}');`);
-  await writeFile(join(folder, 'secret.txt'), 'secret');
+  await writeFile(join(folder, 'secret.txt'), 'kept to ourselves');
   ({ app } = createApp({ pageFolder: join(folder, 'page') }));
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -53,5 +53,5 @@ test.each([
 ])('%s is not found', async (path) => {
   const answer = await (await listen(app)).send(request('GET', path, 'Connection: close')).closed;
   expect(answer).toMatch(/^HTTP\/1.1 404 /);
-  expect(answer).not.toMatch(/secret\n|at .*\.js|Express/);
+  expect(answer).not.toMatch(/kept to ourselves|at .*\.js|Express/);
 });

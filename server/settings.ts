@@ -1,4 +1,4 @@
-/** What the environment may set; see README, "Settings". */
+/** What the environment may set; see README, "Production". */
 export interface Settings {
   port: number;
   host: string | undefined;
