@@ -169,6 +169,22 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     expect(await states(page)).toEqual(['connecting', 'open', 'paused', 'connecting', 'open']);
   });
 
+  test('takes no event of the server for an outage, whatever its name', async () => {
+    const { page } = await subscribe([stream('id: 1\ndata: a', 'event: error\ndata: x', 'id: 2\ndata: b')]);
+    await untilMessages(page, 2);
+    expect(await states(page)).toEqual(['connecting', 'open']);
+  });
+
+  test('comes back to the same address, also where the page has another base', async () => {
+    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
+      url: 'stream',
+    });
+    await untilMessages(page, 1);
+    await page.evaluate(() => window.source.drop());
+    await untilMessages(page, 2);
+    expect(requests.map(({ url }) => url)).toEqual(['/base/stream', '/base/stream?lastEventId=1']);
+  });
+
   test.each([
     ['connecting', stream('id: 1\ndata: a')],
     ['open', stream('id: 1\ndata: a')],

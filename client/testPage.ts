@@ -24,7 +24,7 @@ declare global {
 
 export const HEADERS = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' };
 
-const PAGE = `<!doctype html><title>test</title><script type="module">
+const PAGE = `<!doctype html><base href="/base/" /><title>test</title><script type="module">
   import { createEventSource } from '/eventSource.js';
   window.createEventSource = createEventSource;
 </script>`;

@@ -78,6 +78,18 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     await untilState(page, 'open');
   });
 
+  test('opens the stream of another URL even when the old one was paused', async () => {
+    const { page, open } = await mount();
+    await page.evaluate(() => window.hook.pause());
+    await untilState(page, 'paused');
+    await page.evaluate(() => {
+      window.hook.url = '/other-stream';
+      window.hook.render();
+    });
+    await untilState(page, 'open');
+    expect(open.map(({ req }) => req.url)).toEqual(['/other-stream']);
+  });
+
   test('renders once a message, also when a hundred arrive at once', async () => {
     const { page, open } = await mount();
     await vi.waitUntil(() => open.length === 1);

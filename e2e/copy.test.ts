@@ -103,6 +103,24 @@ test('orders are objects with a name', async () => {
   ]);
 });
 
+test('a handler may pause, and what came in the same chunk comes again when it resumes', async () => {
+  const ids: string[] = [];
+  const source = createEventSource(`${server.url}/orders`, {
+    order({ lastEventId }) {
+      ids.push(lastEventId);
+      source.pause();
+    },
+    ping() {},
+  });
+  onTestFinished(source.pause);
+  source.resume();
+  await vi.waitUntil(() => ids.length > 0);
+  expect(ids).toEqual(['1']);
+  source.resume();
+  await vi.waitUntil(() => ids.length > 1);
+  expect(ids).toEqual(['1', '2']);
+});
+
 test.each([
   ['/orders', 1, 'data: {"item":"mate","cups":1}'],
   ['/answer', 3, 'data: "."'],

@@ -1,7 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import compression from 'compression';
 import express from 'express';
 import supertest from 'supertest';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createApp, DRAIN_WINDOW_MS, type AppOptions } from './app.ts';
 import { listen, request, type Connection, type TestServer } from './testServer.ts';
 
@@ -198,6 +201,21 @@ describe('connections', () => {
     first.socket.destroy();
     await expectConnections(server, 1);
     await openStream(server);
+  });
+
+  test('are no more than the cap when all of them wait behind an answer that takes time', async () => {
+    const pageFolder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
+    onTestFinished(() => rm(pageFolder, { recursive: true }));
+    await writeFile(join(pageFolder, 'index.html'), 'x'.repeat(100_000));
+    const server = await listen(createApp({ pageFolder, maxConnections: 1 }).app);
+    const pipelined = request('GET', '/') + request('GET', '/count', 'Connection: close');
+    const clients = Array.from({ length: 10 }, () => server.send(pipelined));
+    await new Promise<void>((resolve) => {
+      let closed = 0;
+      for (const client of clients)
+        void client.closed.then(() => ++closed === clients.length - 1 && resolve());
+    });
+    expect((await supertest(server.server).get('/health')).body).toEqual({ status: 'ok', connections: 1 });
   });
 
   test('half a request takes no place and no timer', async () => {
