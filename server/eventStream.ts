@@ -5,7 +5,7 @@ export const END_EVENT = 'end';
 
 /**
  * A client for which more than this waits gets what waits and the end of its stream; it comes back and goes on from there.
- * Small frames take ten times as much memory while they wait.
+ * Small frames take a dozen times as much memory while they wait.
  */
 export const MAX_BUFFERED_BYTES = 16 * 1024;
 
