@@ -13,10 +13,15 @@ const { module: settings } = await runnerImport<typeof import('./server/settings
 );
 const { port, host } = settings.readSettings();
 
-/** The order of the test files. By default the shortest comes last: the chaos test, which takes longest. */
-class Alphabetical implements TestSequencer {
-  sort = (files: TestSpecification[]): TestSpecification[] =>
-    files.toSorted((a, b) => (a.moduleId < b.moduleId ? -1 : 1));
+/** Test files that take long, the longest first: by default a file comes the later the shorter it is. */
+const SLOW = ['chaos', 'page', 'look', 'dev'];
+class SlowFirst implements TestSequencer {
+  sort = (files: TestSpecification[]): TestSpecification[] => {
+    const slow = SLOW.flatMap((name) =>
+      files.filter((file) => file.moduleId.endsWith(`e2e/${name}.test.ts`)),
+    );
+    return [...new Set([...slow, ...files])];
+  };
   shard = this.sort;
 }
 
@@ -40,7 +45,7 @@ export default defineConfig({
     maxWorkers: 4, // whatever the number of cores: most tests wait for clocks
     isolate: false, // else Playwright is loaded anew for each file
     include: ['{server,client,e2e}/**/*.test.ts'],
-    sequence: { sequencer: Alphabetical },
+    sequence: { sequencer: SlowFirst },
   },
 });
 
