@@ -9,6 +9,8 @@ import type { Order, Received } from './client.ts';
 const benchFolder = import.meta.dirname;
 const projectFolder = join(benchFolder, '..');
 
+const floorCommand = floor();
+
 /** The servers and what starts them. The first is ours, the last the floor that the others are compared with. */
 export const SERVERS = {
   'this server': [process.execPath, '--import', 'tsx', 'server/main.ts'],
@@ -18,7 +20,8 @@ export const SERVERS = {
   'better-sse': [process.execPath, 'bench/servers/better-sse.js'],
   hono: [process.execPath, 'bench/servers/hono.js'],
   'bare node:net': [process.execPath, 'bench/servers/net.js'],
-  floor: floor(),
+  'floor with shared wake-ups': [...floorCommand, '100'],
+  floor: floorCommand,
 } satisfies Record<string, readonly string[]>;
 
 export type ServerName = keyof typeof SERVERS;

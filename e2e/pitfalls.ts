@@ -25,14 +25,14 @@ const hook = { file: 'client/useEventSource.ts', testFile: 'client/useEventSourc
 export const PITFALLS: readonly Pitfall[] = [
   {
     file: 'server/eventStream.ts',
-    code: "res.once('close', source(stream));",
-    without: 'source(stream);',
+    code: "res.once('close', source(new Stream(res, socket)));",
+    without: 'source(new Stream(res, socket));',
     testFile: 'server/app.test.ts',
     test: 'a client that leaves takes its timers and its place with it',
   },
   {
     file: 'server/count.ts',
-    code: 'start + (n + 1) * intervalMs - performance.now()',
+    code: '((now + PHASES) / PHASES) * intervalMs - performance.now()',
     without: 'intervalMs',
     testFile: 'server/count.test.ts',
     test: 'a thousand numbers with timers that are always late do not drift',
@@ -53,14 +53,14 @@ export const PITFALLS: readonly Pitfall[] = [
   },
   {
     ...stream,
-    code: 'socket.writableLength > MAX_BUFFERED_BYTES',
+    code: 'this.#socket.writableLength > MAX_BUFFERED_BYTES',
     without: 'false',
     test: 'gets what waits for it and is sent away when that is more than the limit',
   },
   {
     ...stream,
-    code: 'if (socket.writableLength > 0) socket.destroy();',
-    without: '',
+    code: 'socket.writableLength > 0 ? socket.destroy() : socket.setTimeout(0)',
+    without: 'socket.setTimeout(0)',
     test: 'is cut when it takes nothing for the documented time',
   },
   { ...stream, code: "value === '' || /\\p{Cc}/u.test(value)", without: 'false', test: 'refuses' },

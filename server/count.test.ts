@@ -1,8 +1,17 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { count } from './count.ts';
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
-afterEach(() => void vi.restoreAllMocks().useRealTimers());
+let stops: (() => void)[];
+beforeEach(() => {
+  stops = [];
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  vi.advanceTimersByTime(5000 - (performance.now() % 1000)); // the start of an interval
+});
+afterEach(() => {
+  for (const stop of stops) stop();
+  expect(vi.getTimerCount()).toBe(0);
+  vi.restoreAllMocks().useRealTimers();
+});
 
 function record(first: number, intervalMs: number): { numbers: number[]; times: number[]; stop: () => void } {
   const start = performance.now();
@@ -12,6 +21,7 @@ function record(first: number, intervalMs: number): { numbers: number[]; times: 
     numbers.push(n);
     times.push(performance.now() - start);
   });
+  stops.push(stop);
   return { numbers, times, stop };
 }
 
@@ -22,6 +32,54 @@ test('a number comes at every interval, the first after one', () => {
   vi.advanceTimersByTime(2001);
   expect(numbers).toEqual([42, 43, 44]);
   expect(times).toEqual([1000, 2000, 3000]);
+});
+
+test('who begins in the same hundredth of an interval shares a timer, and is served up to a hundredth sooner', () => {
+  const a = record(1, 1000);
+  vi.advanceTimersByTime(9);
+  const b = record(7, 1000);
+  expect(vi.getTimerCount()).toBe(1);
+  vi.advanceTimersByTime(1);
+  const c = record(1, 1000);
+  expect(vi.getTimerCount()).toBe(2);
+  vi.advanceTimersByTime(2000);
+  expect(a.times).toEqual([1000, 2000]);
+  expect(b.times).toEqual([991, 1991]);
+  expect(b.numbers).toEqual([7, 8]);
+  expect(c.times).toEqual([1000, 2000]);
+});
+
+test('another interval has a timer of its own', () => {
+  const slow = record(1, 1000);
+  const fast = record(1, 500);
+  vi.advanceTimersByTime(2000);
+  expect(slow.times).toEqual([1000, 2000]);
+  expect(fast.times).toEqual([500, 1000, 1500, 2000]);
+});
+
+test('who begins while numbers are overdue waits for its own', () => {
+  const { numbers } = record(1, 1000);
+  vi.advanceTimersByTime(1000);
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + 3000);
+  const late = record(1, 1000);
+  vi.advanceTimersByTime(999);
+  expect(late.numbers).toEqual([]);
+  vi.advanceTimersByTime(10);
+  expect(late.numbers).toEqual([1]);
+  expect(numbers).toEqual([1, 2, 3, 4, 5]);
+});
+
+test('who throws takes no number from those who share its timer', () => {
+  stops.push(
+    count(1, 1000, (n) => {
+      if (n === 1) throw new Error('broken');
+    }),
+  );
+  const { numbers } = record(1, 1000);
+  expect(() => vi.advanceTimersByTime(1000)).toThrow('broken');
+  vi.advanceTimersByTime(1000);
+  expect(numbers).toEqual([1, 2]);
 });
 
 test('numbers that are overdue follow at once, and later ones are back on time', () => {
@@ -46,11 +104,19 @@ test('a thousand numbers with timers that are always late do not drift', () => {
   expect(Math.max(...times.map((time, i) => Math.abs(time - (i + 1) * 1000)))).toBeLessThanOrEqual(20);
 });
 
-test('stopping leaves no timer and sends no more numbers', () => {
+test('stopping sends no more numbers, and leaves no timer when nobody else counts', () => {
   const { numbers, stop } = record(1, 1000);
+  const other = record(1, 1000);
   vi.advanceTimersByTime(1000);
   stop();
-  expect(vi.getTimerCount()).toBe(0);
-  vi.advanceTimersByTime(5000);
+  stop();
+  vi.advanceTimersByTime(1000);
   expect(numbers).toEqual([1]);
+  expect(other.numbers).toEqual([1, 2]);
+  other.stop();
+  expect(vi.getTimerCount()).toBe(0);
+  const again = record(1, 1000);
+  stop();
+  vi.advanceTimersByTime(1000);
+  expect(again.numbers).toEqual([1]);
 });

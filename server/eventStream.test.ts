@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import { frame, lastEventId, MAX_BUFFERED_BYTES, openEventStream, type EventStream } from './eventStream.ts';
 import { listen, request, type Connection } from './testServer.ts';
@@ -137,6 +138,7 @@ describe('an open stream', () => {
     const { client, stream, res } = await open();
     stream.finish();
     stream.send({ data: 'too late' });
+    stream.comment('too late');
     stream.release(0);
     const answer = await client.closed;
     stream.send({ data: 'much too late' });
@@ -232,21 +234,46 @@ describe('a reader that falls behind', () => {
 
   test('is cut when it takes nothing for the documented time', async () => {
     const { client, stream, res } = await open();
-    expect(res.socket?.timeout).toBe(30_000);
     client.socket.pause();
     while (res.socket?.writableLength === 0) {
+      expect(res.socket.timeout).toBe(0);
       stream.send({ data: kilobyte });
       await new Promise(setImmediate);
     }
+    expect(res.socket?.timeout).toBe(30_000);
     res.socket?.setTimeout(50);
-    await once(res, 'close');
+    const more = setInterval(() => stream.send({ data: 'in vain' }), 10);
+    await once(res, 'close').finally(() => clearInterval(more));
     expect(res.destroyed).toBe(true);
+  });
+
+  /** Not through the stream: what comes next from there must wait. */
+  function fill(socket: Socket): void {
+    while (socket.writableLength === 0) socket.write(kilobyte);
+  }
+
+  test.each(['beginning', 'end'])('is cut too when all that waits is the %s of its stream', async (part) => {
+    let socket: Socket | undefined;
+    const server = await listen((req, res) => {
+      socket = req.socket;
+      if (part === 'beginning') fill(req.socket);
+      openEventStream(req, res, (stream) => {
+        if (part === 'end') {
+          fill(req.socket);
+          stream.finish();
+        }
+        return () => {};
+      });
+    });
+    server.send(GET).socket.pause();
+    await expect.poll(() => socket?.timeout).toBe(30_000);
   });
 
   test('is not cut when nothing waits for it: a stream may be quiet', async () => {
     const { client, stream, res } = await open();
     res.socket?.setTimeout(50);
     await once(res, 'timeout');
+    expect(res.socket?.timeout).toBe(0);
     stream.send({ data: 'still there' });
     await client.until('data: still there\n\n');
   });
