@@ -1,4 +1,4 @@
-import { Profiler, StrictMode, useEffect, useState, type ReactElement } from 'react';
+import { Profiler, StrictMode, useEffect, useLayoutEffect, useState, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import type { Status } from './eventSource.ts';
 import { useEventSource } from './useEventSource.ts';
@@ -12,6 +12,9 @@ declare global {
       /** Renders with the `url` and `label` that stand here now. */
       render: () => void;
       unmount: () => void;
+      sources: EventSource[];
+      /** Called in each commit, after the hook's own layout effects. */
+      onCommit?: () => void;
       /** How often it was mounted: twice under StrictMode. */
       mounts: number;
       pause: () => void;
@@ -37,12 +40,22 @@ function Subscriber({ url, label }: { url: string; label: string }): ReactElemen
   useEffect(() => {
     window.hook.mounts += 1;
   }, []);
+  useLayoutEffect(() => {
+    window.hook.onCommit?.();
+  });
   return (
     <Profiler id="subscriber" onRender={() => window.hook.commits.push(text)}>
       <p>{text}</p>
     </Profiler>
   );
 }
+
+globalThis.EventSource = class extends EventSource {
+  constructor(...given: ConstructorParameters<typeof EventSource>) {
+    super(...given);
+    window.hook.sources.push(this);
+  }
+};
 
 const root = createRoot(document.body);
 window.hook = {
@@ -56,6 +69,7 @@ window.hook = {
     );
   },
   unmount: () => root.unmount(),
+  sources: [],
   mounts: 0,
   pause() {},
   resume() {},

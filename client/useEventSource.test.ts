@@ -78,6 +78,21 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     await untilState(page, 'open');
   });
 
+  test('never gives a message of the old stream to the handlers of another URL', async () => {
+    const { page, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    await page.evaluate(() => {
+      const old = window.hook.sources.at(-1);
+      window.hook.onCommit = () => old?.dispatchEvent(new MessageEvent('message', { data: 'old' }));
+      window.hook.url = '/other-stream';
+      window.hook.label = 'second';
+      window.hook.render();
+    });
+    await vi.waitUntil(() => open.length === 1 && open[0]?.req.url === '/other-stream');
+    open[0]?.write('data: new\n\n');
+    expect(await untilReceived(page, 1)).toEqual(['second:new']);
+  });
+
   test('opens the stream of another URL even when the old one was paused', async () => {
     const { page, open } = await mount();
     await page.evaluate(() => window.hook.pause());

@@ -104,6 +104,35 @@ export function openEventStream(
   else res.once('socket', () => process.nextTick(start));
 }
 
+/**
+ * The last event ID that a client comes back with, or `''` (HTML 9.2.2, "last event ID string"). The header of a native
+ * reconnect wins over `?lastEventId=`, which a re-created EventSource uses because it can set no header: a native
+ * reconnect repeats the URL, with the older id in it.
+ */
+export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
+  const header = headers['last-event-id'];
+  const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
+  // Node gives the header's bytes one by one, and they are UTF-8.
+  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : String(query);
+}
+
+/** Writes a value as JSON text, on one line. */
+export function json<Value>(value: Value): Json<Value>;
+export function json(value: unknown): string {
+  return JSON.stringify(value);
+}
+
+/** A message as it stands on the wire (HTML 9.2.5, "Parsing an event stream"). */
+export function frame({ id, event, data }: Message): string {
+  if (event === 'open' || event === 'error' || event === END_EVENT) {
+    throw new TypeError(`event: expected a name that clients do not take for something else, found ${event}`);
+  }
+  const eventField = event === undefined ? '' : `event: ${oneLine('event', event)}\n`;
+  const idField = id === undefined ? '' : `id: ${oneLine('id', id)}\n`;
+  const dataField = typeof data === 'number' ? data : data.replaceAll(LINE_END, '\ndata: ');
+  return `${eventField}${idField}data: ${dataField}\n\n`;
+}
+
 /** A class: with closures each stream takes 2 kB more and each frame a tenth, for among thousands nothing is in the CPU's cache. */
 class Stream implements EventStream {
   readonly #res: ServerResponse;
@@ -153,35 +182,6 @@ class Stream implements EventStream {
     this.#res.end(text);
     this.#watch();
   }
-}
-
-/**
- * The last event ID that a client comes back with, or `''` (HTML 9.2.2, "last event ID string"). The header of a native
- * reconnect wins over `?lastEventId=`, which a re-created EventSource uses because it can set no header: a native
- * reconnect repeats the URL, with the older id in it.
- */
-export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
-  const header = headers['last-event-id'];
-  const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
-  // Node gives the header's bytes one by one, and they are UTF-8.
-  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : String(query);
-}
-
-/** Writes a value as JSON text, on one line. */
-export function json<Value>(value: Value): Json<Value>;
-export function json(value: unknown): string {
-  return JSON.stringify(value);
-}
-
-/** A message as it stands on the wire (HTML 9.2.5, "Parsing an event stream"). */
-export function frame({ id, event, data }: Message): string {
-  if (event === 'open' || event === 'error' || event === END_EVENT) {
-    throw new TypeError(`event: expected a name that clients do not take for something else, found ${event}`);
-  }
-  const eventField = event === undefined ? '' : `event: ${oneLine('event', event)}\n`;
-  const idField = id === undefined ? '' : `id: ${oneLine('id', id)}\n`;
-  const dataField = typeof data === 'number' ? data : data.replaceAll(LINE_END, '\ndata: ');
-  return `${eventField}${idField}data: ${dataField}\n\n`;
 }
 
 const LINE_END = /\r\n|\r|\n/g;
