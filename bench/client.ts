@@ -13,7 +13,7 @@ export interface Received {
   frames: number;
   /** Milliseconds that a frame came later than its connection's clock says. */
   lateness: { p50: number; p99: number; max: number };
-  /** How far the connections' clocks run behind this process's: numbers lost as a part of numbers due, the median of all. */
+  /** How much longer than a tick the connections' ticks were: numbers lost as a part of numbers due, the median of all. */
   drift: number;
   /** Numbers, of all connections, that were due more than a tick ago and have not come. */
   missing: number;
@@ -26,7 +26,8 @@ interface Connection {
   /** When the clock of this connection started, as far as is known: see `receive`. */
   start: number;
   count: number;
-  late: number;
+  /** When the last number arrived. */
+  at: number;
   rest: string;
 }
 
@@ -63,7 +64,7 @@ function open({ port, connections: wanted, overMs, tickMs }: Order & { do: 'open
 
 function openOne(port: number): Connection {
   const socket = connect({ port, host: '127.0.0.1', onread: { buffer, callback } });
-  const connection: Connection = { socket, start: 0, count: 0, late: 0, rest: '' };
+  const connection: Connection = { socket, start: 0, count: 0, at: 0, rest: '' };
   socket.write('GET /count HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n');
   socket
     .on('error', (error) => fail(String(error)))
@@ -107,8 +108,8 @@ function receive(connection: Connection, text: string, now: number): void {
     connection.count += 1;
     if (n !== connection.count) fail(`expected ${connection.count}, received ${n}`);
     connection.start = Math.min(connection.start, now - n * tick);
-    connection.late = now - connection.start - n * tick;
-    lateness.push(connection.late);
+    connection.at = now;
+    lateness.push(now - connection.start - n * tick);
   }
   connection.rest = text.slice(Math.max(read, text.length - 64));
 }
@@ -117,12 +118,18 @@ function measure(forMs: number): void {
   lateness = [];
   const cpu = process.cpuUsage();
   const start = performance.now();
+  const before = connections.map(({ count, at }) => ({ count, at }));
   setTimeout(() => {
     const { user, system } = process.cpuUsage(cpu);
     const clientCpu = (user + system) / 1000 / (performance.now() - start);
     const sorted = Float64Array.from(lateness).toSorted();
     const at = (part: number): number => sorted[Math.floor(part * (sorted.length - 1))] ?? NaN;
-    const behind = connections.map(({ late, count }) => late / (tick * count)).toSorted((a, b) => a - b);
+    const drifts = connections
+      .flatMap(({ count, at: last }, i) => {
+        const { count: earlier = 0, at: first = 0 } = before[i] ?? {};
+        return earlier > 0 && count > earlier ? (last - first) / ((count - earlier) * tick) - 1 : [];
+      })
+      .toSorted((a, b) => a - b);
     const now = performance.now();
     const missing = connections.reduce(
       (sum, { start: from, count }) => sum + Math.max(0, Math.floor((now - from) / tick) - 1 - count),
@@ -131,7 +138,7 @@ function measure(forMs: number): void {
     const received: Received = {
       frames: sorted.length,
       lateness: { p50: at(0.5), p99: at(0.99), max: at(1) },
-      drift: behind[behind.length >> 1] ?? NaN,
+      drift: drifts[drifts.length >> 1] ?? NaN,
       missing,
       clientCpu,
     };

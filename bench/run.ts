@@ -153,7 +153,7 @@ function median(values: number[]): number {
 }
 
 function fixed(value: number, digits = 1): string {
-  return Number.isNaN(value) ? '–' : value.toFixed(digits);
+  return Number.isNaN(value) ? '–' : value.toFixed(digits).replace(/^-(?=0(\.0)?$)/, ''); // -0 is 0
 }
 
 function count(value: number): string {
