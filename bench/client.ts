@@ -91,7 +91,8 @@ function close(unwanted: number): void {
 
 /**
  * Checks the numbers in what has arrived. A connection's clock starts when its headers arrive, or earlier where a number
- * proves it: number n is due n ticks after the start, so that none can come early. What the way takes at least is left out.
+ * proves it: number n is due n ticks after the start, so that none can come early. What the way takes at least is left out,
+ * and who sends the first number sooner, as this server does by up to 10 ms, is measured by its own earliest.
  */
 function receive(connection: Connection, text: string, now: number): void {
   if (connection.start === 0) {

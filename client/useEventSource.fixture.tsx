@@ -1,4 +1,13 @@
-import { Profiler, StrictMode, useEffect, useLayoutEffect, useState, type ReactElement } from 'react';
+import {
+  Profiler,
+  StrictMode,
+  Suspense,
+  use,
+  useEffect,
+  useLayoutEffect,
+  useState,
+  type ReactElement,
+} from 'react';
 import { createRoot } from 'react-dom/client';
 import type { Status } from './eventSource.ts';
 import { useEventSource } from './useEventSource.ts';
@@ -13,6 +22,8 @@ declare global {
       render: () => void;
       unmount: () => void;
       sources: EventSource[];
+      /** What the next render waits for, with a fallback on the page. */
+      pending?: Promise<void>;
       /** Called in each commit, after the hook's own layout effects. */
       onCommit?: () => void;
       /** How often it was mounted: twice under StrictMode. */
@@ -50,6 +61,11 @@ function Subscriber({ url, label }: { url: string; label: string }): ReactElemen
   );
 }
 
+function Pending(): null {
+  if (window.hook.pending) use(window.hook.pending);
+  return null;
+}
+
 globalThis.EventSource = class extends EventSource {
   constructor(...given: ConstructorParameters<typeof EventSource>) {
     super(...given);
@@ -64,7 +80,10 @@ window.hook = {
   render() {
     root.render(
       <StrictMode>
-        <Subscriber url={window.hook.url} label={window.hook.label} />
+        <Suspense fallback="waiting">
+          <Subscriber url={window.hook.url} label={window.hook.label} />
+          <Pending />
+        </Suspense>
       </StrictMode>,
     );
   },

@@ -105,6 +105,20 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     expect(open.map(({ req }) => req.url)).toEqual(['/other-stream']);
   });
 
+  test('keeps its connection while a Suspense boundary shows the fallback', async () => {
+    const { page, requests, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    const before = requests.length;
+    await page.evaluate(() => {
+      window.hook.pending = new Promise(() => {});
+      window.hook.render();
+    });
+    await page.getByText('waiting').waitFor();
+    open[0]?.write('data: a\n\n');
+    expect(await untilReceived(page, 1)).toEqual(['first:a']);
+    expect(requests.length).toBe(before);
+  });
+
   test('renders once a message, also when a hundred arrive at once', async () => {
     const { page, open } = await mount();
     await vi.waitUntil(() => open.length === 1);

@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef, useState } from 'react';
+import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
 import {
   createEventSource,
@@ -33,7 +33,11 @@ export function useEventSource(
   const [status, setStatus] = useState<Status>({ state: 'connecting' });
   const [paused, setPaused] = useState(false);
 
-  const latest = useRef(on);
+  const latest = useRef({ url, on });
+  useLayoutEffect(() => {
+    latest.current = { url, on };
+  });
+
   // State, not an effect's variable: the last event ID outlives StrictMode's second mount and a hot update.
   const [source, setSource] = useState(create);
   if (source.url !== url) {
@@ -43,18 +47,16 @@ export function useEventSource(
   }
 
   function handle(message: MessageEvent<string>): void {
-    flushSync(() => latest.current[message.type]?.(message));
+    // Between a render with another `url` and its effect, a message of the old stream may still arrive.
+    if (latest.current.url === url) flushSync(() => latest.current.on[message.type]?.(message));
   }
   function create(): Subscription {
     const handlers = Object.fromEntries(Object.keys(on).map((type) => [type, handle]));
     return createEventSource(url, handlers, { ...options, onStatus: setStatus });
   }
 
-  // Layout effects, in one task with the commit: no message of the old stream can reach the handlers of the new one.
-  useLayoutEffect(() => {
-    latest.current = on;
-  });
-  useLayoutEffect(() => {
+  // Not a layout effect: those stop while a Suspense boundary shows its fallback.
+  useEffect(() => {
     if (paused) return;
     source.resume();
     return source.pause;

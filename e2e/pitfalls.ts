@@ -123,14 +123,14 @@ export const PITFALLS: readonly Pitfall[] = [
   },
   {
     ...hook,
-    code: 'latest.current[message.type]',
+    code: 'latest.current.on[message.type]',
     without: 'on[message.type]',
     test: 'calls the newest handler, and a new one makes no new connection',
   },
   {
     ...hook,
-    code: 'flushSync(() => latest.current[message.type]?.(message))',
-    without: 'latest.current[message.type]?.(message)',
+    code: 'flushSync(() => latest.current.on[message.type]?.(message))',
+    without: 'latest.current.on[message.type]?.(message)',
     test: 'renders once a message, also when a hundred arrive at once',
   },
 ];

@@ -70,18 +70,6 @@ test('who begins while numbers are overdue waits for its own', () => {
   expect(numbers).toEqual([1, 2, 3, 4, 5]);
 });
 
-test('who throws takes no number from those who share its timer', () => {
-  stops.push(
-    count(1, 1000, (n) => {
-      if (n === 1) throw new Error('broken');
-    }),
-  );
-  const { numbers } = record(1, 1000);
-  expect(() => vi.advanceTimersByTime(1000)).toThrow('broken');
-  vi.advanceTimersByTime(1000);
-  expect(numbers).toEqual([1, 2]);
-});
-
 test('numbers that are overdue follow at once, and later ones are back on time', () => {
   const { numbers, times } = record(1, 1000);
   vi.advanceTimersByTime(1000);

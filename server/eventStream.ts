@@ -32,7 +32,7 @@ export type Message<E extends Events = Events, Id extends string | number = stri
 /** Finds a line end in a text that is known at compile time; the others are found by `frame`. */
 type OneLine<Id> = Id & (Id extends `${string}${'\n' | '\r'}${string}` ? { expected: 'one line' } : unknown);
 
-/** What a source may do with its stream. When the stream has closed, sending does nothing. */
+/** What a source may do with its stream: `() => stream.finish()`, not `stream.finish`. When it has closed, sending does nothing. */
 export interface EventStream<E extends Events = Events> {
   /**
    * Sends one message. Throws a `TypeError` when `id` or `event` is not one line of text without control characters, and
