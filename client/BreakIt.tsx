@@ -22,7 +22,13 @@ export function BreakIt({ subscription }: { subscription: SubscriptionState }): 
       </p>
       <p className="real">
         For real: stop the server with <kbd>Ctrl</kbd> <kbd>C</kbd>, start it again with{' '}
-        <code>{import.meta.env.DEV ? 'npm run dev' : 'npm start'}</code>
+        <code>npm start</code>
+        {import.meta.env.DEV && (
+          <>
+            {' '}
+            (<code>npm run build</code> first; <code>npm run dev</code> would reload the page)
+          </>
+        )}
       </p>
       <CurlLine />
     </div>

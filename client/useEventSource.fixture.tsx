@@ -21,6 +21,7 @@ declare global {
       /** Renders with the `url` and `label` that stand here now. */
       render: () => void;
       unmount: () => void;
+      /** Every EventSource that was made. */
       sources: EventSource[];
       /** What the next render waits for, with a fallback on the page. */
       pending?: Promise<void>;
