@@ -6,6 +6,7 @@ import express from 'express';
 import supertest from 'supertest';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createApp, DRAIN_WINDOW_MS, type AppOptions } from './app.ts';
+import { createExpressServer } from './expressServer.ts';
 import { listen, request, type Connection, type TestServer } from './testServer.ts';
 
 const GET_COUNT = request('GET', '/count');
@@ -20,7 +21,7 @@ afterEach(() => void vi.restoreAllMocks().useRealTimers());
 
 async function start(options?: AppOptions): Promise<TestServer & { drain: (windowMs?: number) => void }> {
   const { app, drain } = createApp(options);
-  return { ...(await listen(app)), drain };
+  return { ...(await listen(createExpressServer(app))), drain };
 }
 
 /** Opens a stream and waits for what comes before its first number. */

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { createApp } from './app.ts';
+import { createExpressServer } from './expressServer.ts';
 import { fail, failToListen, readSettings } from './settings.ts';
 
 /** What is still open this long after SIGTERM, SIGINT or an uncaught exception is cut. */
@@ -16,7 +16,7 @@ if (!existsSync(join(pageFolder, 'index.html')))
   fail('dist/index.html: expected the built page, found none. Run npm run build first');
 
 const { app, drain } = createApp({ ...settings, pageFolder });
-const server = createServer(app).setTimeout(IDLE_AFTER_MS);
+const server = createExpressServer(app).setTimeout(IDLE_AFTER_MS);
 server.on('error', (error) =>
   server.listening ? console.error(error) : failToListen(error, settings.port, 'npm start'),
 );

@@ -22,9 +22,10 @@ export interface Connection {
   closed: Promise<string>;
 }
 
-/** Listens with `listener` on a free port of the loopback interface. */
-export async function listen(listener: RequestListener): Promise<TestServer> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
+/** Listens on a free port of the loopback interface. */
+export async function listen(listener: RequestListener | Server): Promise<TestServer> {
+  const server = typeof listener === 'function' ? createServer(listener) : listener;
+  server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(async () => {
     server.close();
