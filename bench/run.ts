@@ -21,6 +21,8 @@ const levels = quick ? [500] : [1000, 5000, 10_000];
 const most = Math.min(openFilesLimit() - 200, 28_000); // 28,232 ports are Linux's default for clients
 const growthLevels = quick ? [100, 500] : [100, 1000, 10_000, most];
 const growthRounds = quick ? 1 : 3;
+const sameRate = quick ? 1000 : 10_000;
+const sameRateLevels = quick ? [100, 500] : [1000, 10_000, most];
 
 if (!existsSync(join(import.meta.dirname, '../dist/index.html'))) {
   console.error('dist: expected the built page, found none. Run npm run build first');
@@ -29,8 +31,13 @@ if (!existsSync(join(import.meta.dirname, '../dist/index.html'))) {
 if (!hasProc) console.error('CPU and memory: not measured, they are read from /proc, which only Linux has');
 
 const started = Date.now();
-const samples = await interleave(names, levels, rounds);
-const growth = await interleave(['this server', 'floor'], growthLevels, growthRounds);
+const samples = await interleave(names, [{ at: levels, tickMs: 1000 }], rounds);
+const growth = await interleave(['this server', 'floor'], [{ at: growthLevels, tickMs: 1000 }], growthRounds);
+const atSameRate = await interleave(
+  ['this server', 'floor'],
+  sameRateLevels.map((level) => ({ at: [level], tickMs: (level * 1000) / sameRate })),
+  growthRounds,
+);
 const full = new Map<ServerName, Sample>();
 if (hasProc) {
   for (const name of names) {
@@ -54,12 +61,18 @@ table(...stormTable());
 console.log(`\nMeasured in ${Math.round((Date.now() - started) / 60_000)} minutes.`);
 
 /** Measures every server once before any of them a second time: what else the machine does falls on all. */
-async function interleave(servers: ServerName[], at: number[], times: number): Promise<Sample[]> {
+async function interleave(
+  servers: ServerName[],
+  loads: { at: number[]; tickMs: number }[],
+  times: number,
+): Promise<Sample[]> {
   const all: Sample[] = [];
   for (let round = 1; round <= times; round += 1) {
     for (const name of servers) {
-      say(`round ${round} of ${times}: ${name} with ${at.join(', ')} connections`);
-      all.push(...(await measureLevels(name, at, forMs)));
+      for (const { at, tickMs } of loads) {
+        say(`round ${round} of ${times}: ${name} with ${at.join(', ')} connections, a frame in ${tickMs} ms`);
+        all.push(...(await measureLevels(name, at, forMs, tickMs)));
+      }
     }
   }
   return all;
@@ -118,12 +131,25 @@ function printServers(): void {
     ]),
   );
 
+  tableOfGrowth(
+    `From ${growthLevels[0]} connections to the limit on open files, a frame a second each`,
+    growth,
+    growthLevels,
+  );
+  tableOfGrowth(
+    `${count(sameRate)} frames a second in all, from so many connections`,
+    atSameRate,
+    sameRateLevels,
+  );
+}
+
+function tableOfGrowth(title: string, of: Sample[], at: number[]): void {
   table(
-    `From ${growthLevels[0]} connections to the limit on open files: CPU per frame, µs (${growthRounds} rounds)`,
-    ['server', ...growthLevels.map(count)],
+    `${title}: CPU per frame, µs (${growthRounds} rounds)`,
+    ['server', ...at.map(count)],
     (['this server', 'floor'] as const).map((name) => [
       name,
-      ...growthLevels.map((level) => spread(pick(growth, name, level).map(({ cpu }) => cpu))),
+      ...at.map((level) => spread(pick(of, name, level).map(({ cpu }) => cpu))),
     ]),
   );
 }
