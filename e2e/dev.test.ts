@@ -52,7 +52,7 @@ describe.skipIf(isBrowserMissing())('under npm run dev', () => {
 
   test('a server file edited ten times in a row loses nothing and leaves one connection', async () => {
     for (let i = 0; i < 10; i++) {
-      await edit('server/count.ts', 'const PHASES = 100;', `const PHASES = 100; // edit ${i}\n`);
+      await edit('server/count.ts', 'const STEP_MS = 10;', `const STEP_MS = 10; // edit ${i}\n`);
       // Some edits meet an open stream, some a client that is on its way back.
       if (i % 3 === 0) await expectToGoOn(page, 1);
     }

@@ -32,7 +32,7 @@ export const PITFALLS: readonly Pitfall[] = [
   },
   {
     file: 'server/count.ts',
-    code: '((now + PHASES) / PHASES) * intervalMs - performance.now()',
+    code: '((now + steps) / steps) * intervalMs - performance.now()',
     without: 'intervalMs',
     testFile: 'server/count.test.ts',
     test: 'a thousand numbers with timers that are always late do not drift',

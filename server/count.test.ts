@@ -34,19 +34,42 @@ test('a number comes at every interval, the first after one', () => {
   expect(times).toEqual([1000, 2000, 3000]);
 });
 
-test('who begins in the same hundredth of an interval shares a timer, and is served up to a hundredth sooner', () => {
-  const a = record(1, 1000);
-  vi.advanceTimersByTime(9);
-  const b = record(7, 1000);
+test.each([1000, 100, 10_000])(
+  'who begins in the same 10 ms shares a timer, at an interval of %i ms',
+  (intervalMs) => {
+    vi.advanceTimersByTime(20_000 - (performance.now() % 10_000));
+    const a = record(1, intervalMs);
+    vi.advanceTimersByTime(9);
+    const b = record(7, intervalMs);
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(1);
+    const c = record(1, intervalMs);
+    expect(vi.getTimerCount()).toBe(2);
+    vi.advanceTimersByTime(2 * intervalMs);
+    expect(a.times).toEqual([intervalMs, 2 * intervalMs]);
+    expect(b.times).toEqual([intervalMs - 9, 2 * intervalMs - 9]);
+    expect(b.numbers).toEqual([7, 8]);
+    expect(c.times).toEqual([intervalMs, 2 * intervalMs]);
+  },
+);
+
+test('of an interval under 100 ms, who begins in the same tenth', () => {
+  const a = record(1, 50);
+  vi.advanceTimersByTime(4);
+  const b = record(1, 50);
   expect(vi.getTimerCount()).toBe(1);
   vi.advanceTimersByTime(1);
-  const c = record(1, 1000);
+  const c = record(1, 50);
   expect(vi.getTimerCount()).toBe(2);
-  vi.advanceTimersByTime(2000);
-  expect(a.times).toEqual([1000, 2000]);
-  expect(b.times).toEqual([991, 1991]);
-  expect(b.numbers).toEqual([7, 8]);
-  expect(c.times).toEqual([1000, 2000]);
+  vi.advanceTimersByTime(50);
+  expect([a.times, b.times, c.times]).toEqual([[50], [46], [50]]);
+});
+
+test('numbers keep to an interval that is no whole number of steps', () => {
+  const { times } = record(1, 333);
+  vi.advanceTimersByTime(334_000);
+  expect(times.length).toBe(1003);
+  expect(Math.max(...times.map((time, i) => Math.abs(time - (i + 1) * 333)))).toBeLessThanOrEqual(11);
 });
 
 test('another interval has a timer of its own', () => {
