@@ -20,6 +20,7 @@ const forMs = quick ? 1000 : 2500;
 const levels = quick ? [500] : [1000, 5000, 10_000];
 const most = Math.min(openFilesLimit() - 200, 28_000); // 28,232 ports are Linux's default for clients
 const growthLevels = quick ? [100, 500] : [100, 1000, 10_000, most];
+const grown: ServerName[] = ['this server', 'floor'];
 const growthRounds = quick ? 1 : 3;
 const sameRate = quick ? 1000 : 10_000;
 const sameRateLevels = quick ? [100, 500] : [1000, 10_000, most];
@@ -32,9 +33,9 @@ if (!hasProc) console.error('CPU and memory: not measured, they are read from /p
 
 const started = Date.now();
 const samples = await interleave(names, [{ at: levels, tickMs: 1000 }], rounds);
-const growth = await interleave(['this server', 'floor'], [{ at: growthLevels, tickMs: 1000 }], growthRounds);
+const growth = await interleave(grown, [{ at: growthLevels, tickMs: 1000 }], growthRounds);
 const atSameRate = await interleave(
-  ['this server', 'floor'],
+  grown,
   sameRateLevels.map((level) => ({ at: [level], tickMs: (level * 1000) / sameRate })),
   growthRounds,
 );
@@ -147,10 +148,7 @@ function tableOfGrowth(title: string, of: Sample[], at: number[]): void {
   table(
     `${title}: CPU per frame, µs (${growthRounds} rounds)`,
     ['server', ...at.map(count)],
-    (['this server', 'floor'] as const).map((name) => [
-      name,
-      ...at.map((level) => spread(pick(of, name, level).map(({ cpu }) => cpu))),
-    ]),
+    grown.map((name) => [name, ...at.map((level) => spread(pick(of, name, level).map(({ cpu }) => cpu)))]),
   );
 }
 
