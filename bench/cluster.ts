@@ -1,4 +1,4 @@
-import { isNginxMissing, startNginx } from '../e2e/nginx.ts';
+import { isNginxMissing, startNginx } from '../e2e/support/nginx.ts';
 import { childrenOf, cpuMicroseconds, hasProc, sleep, startLoad, startServer } from './processes.ts';
 
 const TICK_MS = 1000;

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
+import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/support/browser.ts';
 import { startServer } from './processes.ts';
 
 const TICK_MS = 1000;

@@ -3,15 +3,15 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { programPath } from '../e2e/browser.ts';
+import { programPath } from '../e2e/support/browser.ts';
 import type { Order, Received } from './client.ts';
 
 const benchFolder = import.meta.dirname;
 const projectFolder = join(benchFolder, '..');
 
-const floorCommand = floor();
+const baselineCommand = baseline();
 
-/** The servers and what starts them. The first is ours, the last the floor that the others are compared with. */
+/** The servers and what starts them. The first is ours, the last the baseline that the others are compared with. */
 export const SERVERS = {
   'this server': [process.execPath, '--import', 'tsx', 'server/main.ts'],
   "the tutorial's code": [process.execPath, 'bench/servers/tutorial.js'],
@@ -20,8 +20,8 @@ export const SERVERS = {
   'better-sse': [process.execPath, 'bench/servers/better-sse.js'],
   hono: [process.execPath, 'bench/servers/hono.js'],
   'bare node:net': [process.execPath, 'bench/servers/net.js'],
-  'floor with shared wake-ups': [...floorCommand, '100'],
-  floor: floorCommand,
+  'baseline with shared wake-ups': [...baselineCommand, '100'],
+  baseline: baselineCommand,
 } satisfies Record<string, readonly string[]>;
 
 export type ServerName = keyof typeof SERVERS;
@@ -151,13 +151,13 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 /** The C server where there is a compiler and epoll, else the bare `net` server. */
-function floor(): readonly string[] {
+function baseline(): readonly string[] {
   const compiler = programPath('cc', 'gcc', 'clang');
   if (process.platform !== 'linux' || compiler === undefined)
     return [process.execPath, 'bench/servers/net.js'];
-  const folder = mkdtempSync(join(tmpdir(), 'floor-'));
+  const folder = mkdtempSync(join(tmpdir(), 'baseline-'));
   process.once('exit', () => rmSync(folder, { recursive: true }));
-  const program = join(folder, 'floor');
-  execFileSync(compiler, ['-O2', '-o', program, join(benchFolder, 'servers/floor.c')]);
+  const program = join(folder, 'baseline');
+  execFileSync(compiler, ['-O2', '-o', program, join(benchFolder, 'servers/baseline.c')]);
   return [program];
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import packages from './package-lock.json' with { type: 'json' };
 import { measureCluster } from './cluster.ts';
 import { fillCore, measureLevels, type Sample } from './measure.ts';
-import { measureNewcomer } from './newcomer.ts';
+import { measureNewcomer } from './firstRun.ts';
 import { measurePage } from './page.ts';
 import { hasProc, isPinned, openFilesLimit, SERVERS, type ServerName } from './processes.ts';
 import { stormTable } from './storm.ts';
@@ -13,14 +13,14 @@ import { stormTable } from './storm.ts';
 const quick = process.argv.includes('--quick');
 
 const names: ServerName[] = quick
-  ? ['this server', "the tutorial's code", 'floor']
+  ? ['this server', "the tutorial's code", 'baseline']
   : Object.keys(SERVERS).filter((name): name is ServerName => name in SERVERS);
 const rounds = quick ? 1 : 5;
 const forMs = quick ? 1000 : 2500;
 const levels = quick ? [500] : [1000, 5000, 10_000];
 const most = Math.min(openFilesLimit() - 200, 28_000); // 28,232 ports are Linux's default for clients
 const growthLevels = quick ? [100, 500] : [100, 1000, 10_000, most];
-const grown: ServerName[] = ['this server', 'floor'];
+const grown: ServerName[] = ['this server', 'baseline'];
 const growthRounds = quick ? 1 : 3;
 const sameRate = quick ? 1000 : 10_000;
 const sameRateLevels = quick ? [100, 500] : [1000, 10_000, most];
@@ -94,7 +94,7 @@ function printServers(): void {
       'server',
       'CPU per frame, µs',
       'user + system',
-      'beside the floor',
+      'beside the baseline',
       'kB per connection',
       'late p50 / p99 / max, ms',
       'lost to drift, per million',
@@ -157,8 +157,8 @@ function pick(from: Sample[], name: ServerName, connections = 0): Sample[] {
 }
 
 function ratios(from: Sample[], name: ServerName, connections: number): number[] {
-  const floor = pick(from, 'floor', connections);
-  return pick(from, name, connections).map(({ cpu }, round) => cpu / (floor[round]?.cpu ?? NaN));
+  const baseline = pick(from, 'baseline', connections);
+  return pick(from, name, connections).map(({ cpu }, round) => cpu / (baseline[round]?.cpu ?? NaN));
 }
 
 function late(of: Sample[]): string {

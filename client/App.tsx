@@ -1,5 +1,5 @@
 import { useState, type ReactElement } from 'react';
-import { BreakIt } from './BreakIt.tsx';
+import { ConnectionControls } from './ConnectionControls.tsx';
 import { Count } from './Count.tsx';
 import { type Frame, withBreak, withFrame } from './frame.ts';
 import { Frames } from './Frames.tsx';
@@ -33,7 +33,7 @@ export function App(): ReactElement {
         <Count value={count} />
         <StatusLine status={status} frames={frames} />
         {problem && <p role="alert">{problem}</p>}
-        <BreakIt subscription={subscription} />
+        <ConnectionControls subscription={subscription} />
         <Rhythm frames={frames} />
       </section>
       <Frames frames={frames} />

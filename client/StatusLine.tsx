@@ -1,5 +1,5 @@
 import { useEffect, useState, type ReactElement } from 'react';
-import type { Status } from './eventSource.ts';
+import type { Status } from './subscribe.ts';
 import type { Frame } from './frame.ts';
 
 /** How long the page says that a reconnect lost nothing, ms. */

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { build, type Rollup } from 'vite';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
-import { listen } from '../server/testServer.ts';
+import { isBrowserMissing, launchBrowser } from '../e2e/support/browser.ts';
+import { listen } from '../e2e/support/testServer.ts';
 
 const PAGE = '<!doctype html><body><script type="module" src="/script.js"></script>';
 
@@ -13,7 +13,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
   let browser: Browser;
   let script: string;
   beforeAll(async () => {
-    [browser, script] = await Promise.all([launchBrowser(), bundle('useEventSource.fixture.tsx')]);
+    [browser, script] = await Promise.all([launchBrowser(), bundle('../e2e/support/hookPage.tsx')]);
   });
   afterAll(() => browser.close());
 

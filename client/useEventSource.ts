@@ -1,13 +1,13 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
 import {
-  createEventSource,
+  subscribe,
   type Events,
   type EventSourceOptions,
   type Handlers,
   type Status,
   type Subscription,
-} from './eventSource.ts';
+} from './subscribe.ts';
 
 /** The status of a subscription and what a page can do with it. */
 export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume' | 'drop'> {
@@ -15,7 +15,7 @@ export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume'
 }
 
 /**
- * Subscribes to the event stream at `url` while the component is mounted; see `createEventSource`. Handlers may change at
+ * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers may change at
  * every render without a reconnect. Each message is one render: two that arrive together do not become one.
  * Another `url` is another stream: it starts from its beginning, and not paused. Which events there are, and the options,
  * are those of the first render with a `url`.
@@ -52,7 +52,7 @@ export function useEventSource(
   }
   function create(): Subscription {
     const handlers = Object.fromEntries(Object.keys(on).map((type) => [type, handle]));
-    return createEventSource(url, handlers, { ...options, onStatus: setStatus });
+    return subscribe(url, handlers, { ...options, onStatus: setStatus });
   }
 
   // Not a layout effect: those stop while a Suspense boundary shows its fallback.

@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { floods } from './abuse/floods.ts';
 import { goneClients } from './abuse/goneClients.ts';
 import { halfOpen, whyNoNamespaces } from './abuse/halfOpen.ts';
-import { rubbish } from './abuse/rubbish.ts';
+import { fuzz } from './abuse/fuzz.ts';
 import { shutdown } from './abuse/shutdown.ts';
 import { slowReaders } from './abuse/slowReaders.ts';
-import { randomSeed } from './random.ts';
+import { randomSeed } from './support/random.ts';
 
 /** The other tests keep the machine busy. */
 const LATE_MS = 5000;
@@ -28,7 +28,7 @@ describe.concurrent('a server endures', () => {
   });
 
   test('whatever a stranger may send', async () => {
-    expect((await rubbish(1000, seed)).cases).toBe(1000);
+    expect((await fuzz(1000, seed)).cases).toBe(1000);
   });
 
   test.skipIf(process.platform === 'win32')('its end with many streams open', async () => {

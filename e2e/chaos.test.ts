@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { isBrowserMissing } from './browser.ts';
-import { inWords, runChaos } from './chaos.ts';
-import { isNginxMissing } from './nginx.ts';
-import { randomSeed } from './random.ts';
+import { isBrowserMissing } from './support/browser.ts';
+import { inWords, runChaos } from './chaos/run.ts';
+import { isNginxMissing } from './support/nginx.ts';
+import { randomSeed } from './support/random.ts';
 
 describe.skipIf(isNginxMissing() || isBrowserMissing())('two servers behind nginx', () => {
   test('lose no number and double none, whatever happens to them, to the network and to the tabs', async () => {

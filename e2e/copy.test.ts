@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EventSource } from 'eventsource';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { createEventSource, type Handlers, type Status } from '../client/eventSource.ts';
-import { startExample, type ServerProcess } from './processes.ts';
+import { subscribe, type Handlers, type Status } from '../client/subscribe.ts';
+import { startExample, type ServerProcess } from './support/processes.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
-const COPIED = ['server/eventStream.ts', 'client/eventSource.ts', 'client/useEventSource.ts'];
+const COPIED = ['server/eventStream.ts', 'client/subscribe.ts', 'client/useEventSource.ts'];
 
 /** What a strict project has, and no file of this one. */
 const TSCONFIG = {
@@ -66,7 +66,7 @@ function read(
   const on: Handlers = Object.fromEntries(
     types.map((name) => [name, ({ type, data }) => messages.push([type, data])]),
   );
-  const source = createEventSource(server.url + path, on, { onStatus: (status) => statuses.push(status) });
+  const source = subscribe(server.url + path, on, { onStatus: (status) => statuses.push(status) });
   source.resume();
   onTestFinished(source.pause);
   return { messages, statuses };
@@ -105,7 +105,7 @@ test('orders are objects with a name', async () => {
 
 test('a handler may pause, and what came in the same chunk comes again when it resumes', async () => {
   const ids: string[] = [];
-  const source = createEventSource(`${server.url}/orders`, {
+  const source = subscribe(`${server.url}/orders`, {
     order({ lastEventId }) {
       ids.push(lastEventId);
       source.pause();

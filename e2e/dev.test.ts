@@ -2,10 +2,10 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { isBrowserMissing, launchBrowser } from './browser.ts';
-import { copyProject } from './copyProject.ts';
-import { runDevServer, startDevServer, startServer, type ServerProcess } from './processes.ts';
-import { expectToGoOn, recordShown, untilShown } from './shown.ts';
+import { isBrowserMissing, launchBrowser } from './support/browser.ts';
+import { copyProject } from './support/copyProject.ts';
+import { runDevServer, startDevServer, startServer, type ServerProcess } from './support/processes.ts';
+import { expectToGoOn, recordShown, untilShown } from './support/shown.ts';
 
 describe.skipIf(isBrowserMissing())('under npm run dev', () => {
   let folder: string;
@@ -71,7 +71,7 @@ describe.skipIf(isBrowserMissing())('under npm run dev', () => {
     ['client/App.tsx', '<h1>Server-sent events</h1>', '<h1>Edited</h1>'],
     ['client/StatusLine.tsx', '{status.state}\n', 'edited: {status.state}\n'],
     ['client/useEventSource.ts', "{ state: 'connecting' }", "{ state: 'connecting' } /* edited */"],
-    ['client/eventSource.ts', "END_EVENT = 'end'", "END_EVENT = 'edited'"],
+    ['client/subscribe.ts', "END_EVENT = 'end'", "END_EVENT = 'edited'"],
     ['client/index.css', 'max-width: 70rem', 'max-width: 71rem'],
   ])('an edit of %s updates the page in place, and the count goes on', async (file, from, to) => {
     const updated = page.waitForResponse((response) => new URL(response.url()).searchParams.has('t'));

@@ -4,10 +4,10 @@ import express, { type RequestHandler } from 'express';
 import { describe, expect, test } from 'vitest';
 import { lastEventId, openEventStream } from '../server/eventStream.ts';
 import { servePage } from '../server/page.ts';
-import { listen } from '../server/testServer.ts';
-import { isBrowserMissing } from './browser.ts';
-import { builtPage } from './builtPage.ts';
-import { untilShown } from './shown.ts';
+import { listen } from './support/testServer.ts';
+import { isBrowserMissing } from './support/browser.ts';
+import { builtPage } from './support/builtPage.ts';
+import { untilShown } from './support/shown.ts';
 
 declare global {
   interface Window {

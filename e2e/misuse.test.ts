@@ -8,7 +8,7 @@ const projectFolder = join(import.meta.dirname, '..');
 
 /** What every line below may use. */
 const HEAD = `
-import { createEventSource, parse } from ${path('client/eventSource.ts')};
+import { subscribe, parse } from ${path('client/subscribe.ts')};
 import { json, type EventStream, type Json } from ${path('server/eventStream.ts')};
 type OrderEvents = { order: Json<{ item: string; cups: number }>; ping: '' };
 declare const orders: EventStream<OrderEvents>;
@@ -23,9 +23,9 @@ const SOUND = [
   'numbers.send({ data: 1 });',
   "numbers.send({ event: 'message', id: String(1), data: 1 });",
   "anything.send({ event: 'note', data: 'a' });",
-  "createEventSource<OrderEvents>('/orders', { order: ({ data }) => parse(data).cups.toFixed(), ping() {} });",
-  "createEventSource<{ message: number }>('/count', { message: ({ data }) => Number(data) });",
-  "createEventSource('/anything', { message: ({ data }) => data.trim(), note: ({ data }) => data.trim() });",
+  "subscribe<OrderEvents>('/orders', { order: ({ data }) => parse(data).cups.toFixed(), ping() {} });",
+  "subscribe<{ message: number }>('/count', { message: ({ data }) => Number(data) });",
+  "subscribe('/anything', { message: ({ data }) => data.trim(), note: ({ data }) => data.trim() });",
 ];
 
 /** What must not compile, and what the compiler says of it. */
@@ -59,27 +59,27 @@ const MISUSE: [what: string, code: string, error: string][] = [
   ['text for a number', "numbers.send({ data: 'one' });", "Type 'string' is not assignable to type 'number'"],
   [
     'an unknown event to hear',
-    "createEventSource<OrderEvents>('/orders', { order() {}, ping() {}, oder() {} });",
+    "subscribe<OrderEvents>('/orders', { order() {}, ping() {}, oder() {} });",
     "'oder' does not exist in type 'Handlers<OrderEvents>'",
   ],
   [
     'an event that nobody hears',
-    "createEventSource<OrderEvents>('/orders', { order() {} });",
+    "subscribe<OrderEvents>('/orders', { order() {} });",
     "Property 'ping' is missing",
   ],
   [
     'a property that an object has not',
-    "createEventSource<OrderEvents>('/orders', { order: ({ data }) => parse(data).cup, ping() {} });",
+    "subscribe<OrderEvents>('/orders', { order: ({ data }) => parse(data).cup, ping() {} });",
     "Property 'cup' does not exist",
   ],
   [
     'a handler that wants data instead of a message',
-    "createEventSource<OrderEvents>('/orders', { order: (order: typeof tea) => order.cups, ping() {} });",
+    "subscribe<OrderEvents>('/orders', { order: (order: typeof tea) => order.cups, ping() {} });",
     "Types of parameters 'order' and 'message' are incompatible",
   ],
   [
     'a number where the wire has text',
-    "createEventSource<{ message: number }>('/count', { message: ({ data }) => data.toFixed() });",
+    "subscribe<{ message: number }>('/count', { message: ({ data }) => data.toFixed() });",
     "Property 'toFixed' does not exist",
   ],
 ];

@@ -3,8 +3,8 @@ import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { createGunzip } from 'node:zlib';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isNginxMissing, startNginx } from './nginx.ts';
-import { isListening, startServer, type ServerProcess } from './processes.ts';
+import { isNginxMissing, startNginx } from './support/nginx.ts';
+import { isListening, startServer, type ServerProcess } from './support/processes.ts';
 
 describe.skipIf(isNginxMissing())('behind nginx', () => {
   test('frames arrive one by one, compressed', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isBrowserMissing } from './browser.ts';
-import { builtPage } from './builtPage.ts';
-import { startServer, type ServerProcess } from './processes.ts';
-import { expectToGoOn, shown, untilShown, upTo } from './shown.ts';
+import { isBrowserMissing } from './support/browser.ts';
+import { builtPage } from './support/builtPage.ts';
+import { startServer, type ServerProcess } from './support/processes.ts';
+import { expectToGoOn, shown, untilShown, upTo } from './support/shown.ts';
 
 describe.skipIf(isBrowserMissing())('the built page', () => {
   const { open, ticking } = builtPage();

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { copyProject } from './copyProject.ts';
+import { copyProject } from './support/copyProject.ts';
 
 /** Where a pitfall is handled, and the test that fails without it. */
 export interface Pitfall {
@@ -18,7 +18,7 @@ export interface Pitfall {
 }
 
 const stream = { file: 'server/eventStream.ts', testFile: 'server/eventStream.test.ts' };
-const source = { file: 'client/eventSource.ts', testFile: 'client/eventSource.test.ts' };
+const source = { file: 'client/subscribe.ts', testFile: 'client/subscribe.test.ts' };
 const hook = { file: 'client/useEventSource.ts', testFile: 'client/useEventSource.test.ts' };
 
 /** In the order of README's table. */

@@ -34,7 +34,7 @@ export function createApp(options: AppOptions = {}): CounterApp {
   const streams = new Set<EventStream>();
   let draining = false;
   let windowMs = DRAIN_WINDOW_MS;
-  const sendAway = (stream: EventStream): void => stream.release(Math.random() * windowMs);
+  const askToReconnect = (stream: EventStream): void => stream.reconnectAfter(Math.random() * windowMs);
 
   const app = express();
   app.disable('x-powered-by');
@@ -63,7 +63,7 @@ export function createApp(options: AppOptions = {}): CounterApp {
     openEventStream(req, res, (stream) => {
       const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
-      if (draining || streams.size > maxConnections) sendAway(stream); // things have changed since it was asked for
+      if (draining || streams.size > maxConnections) askToReconnect(stream); // things have changed since it was asked for
       return () => {
         stop();
         streams.delete(stream);
@@ -86,7 +86,7 @@ export function createApp(options: AppOptions = {}): CounterApp {
     drain(withinMs = DRAIN_WINDOW_MS) {
       draining = true;
       windowMs = withinMs;
-      streams.forEach(sendAway);
+      streams.forEach(askToReconnect);
     },
   };
 }

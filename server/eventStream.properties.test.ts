@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { describe, expect, test } from 'vitest';
-import { frame, openEventStream, type Message } from './eventStream.ts';
-import { listen, request } from './testServer.ts';
+import { formatMessage, openEventStream, type Message } from './eventStream.ts';
+import { listen, request } from '../e2e/support/testServer.ts';
 
 /** What has a meaning in the format, or somewhere on the way, or is more than one byte or one code unit long. */
 const DELICATE = [
@@ -78,7 +78,7 @@ describe('any messages', () => {
     const anySizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20 });
     fc.assert(
       fc.property(several, anySizes, (sent, sizes) => {
-        const bytes = Buffer.from(sent.map(frame).join(''));
+        const bytes = Buffer.from(sent.map(formatMessage).join(''));
         expect(read(cut(bytes, sizes))).toEqual(sent.map(received));
       }),
       { numRuns: 500 },
@@ -116,7 +116,7 @@ describe('a value that would mean more than one line', () => {
   test.each(['id', 'event'])('is refused as %s and nothing of it is written', (field) => {
     fc.assert(
       fc.property(message, bad, (good, value) => {
-        expect(() => frame({ ...good, [field]: value })).toThrow(TypeError);
+        expect(() => formatMessage({ ...good, [field]: value })).toThrow(TypeError);
       }),
     );
   });

@@ -2,8 +2,14 @@ import { once } from 'node:events';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
-import { frame, lastEventId, MAX_BUFFERED_BYTES, openEventStream, type EventStream } from './eventStream.ts';
-import { listen, request, type Connection } from './testServer.ts';
+import {
+  formatMessage,
+  lastEventId,
+  MAX_BUFFERED_BYTES,
+  openEventStream,
+  type EventStream,
+} from './eventStream.ts';
+import { listen, request, type Connection } from '../e2e/support/testServer.ts';
 
 const GET = request('GET', '/');
 
@@ -56,20 +62,20 @@ describe('frame', () => {
     [{ data: ' leading space' }, 'data:  leading space\n\n'],
     [{ data: '$& $1 𝄞' }, 'data: $& $1 𝄞\n\n'],
   ])('writes %j', (message, text) => {
-    expect(frame(message)).toBe(text);
+    expect(formatMessage(message)).toBe(text);
   });
 
   test.each(['a\nb', 'a\rb', 'a\r\nb', 'a\0b', 'a\x01b', 'a\x7f', ''])(
     'refuses %j as an id or an event',
     (value) => {
       const found = `expected one line of text, found ${JSON.stringify(value)}`;
-      expect(() => frame({ id: value, data: '' })).toThrow(new TypeError(`id: ${found}`));
-      expect(() => frame({ event: value, data: '' })).toThrow(new TypeError(`event: ${found}`));
+      expect(() => formatMessage({ id: value, data: '' })).toThrow(new TypeError(`id: ${found}`));
+      expect(() => formatMessage({ event: value, data: '' })).toThrow(new TypeError(`event: ${found}`));
     },
   );
 
   test.each(['open', 'error', 'end'])('refuses the event %s, which means something else', (event) => {
-    expect(() => frame({ event, data: '' })).toThrow(TypeError);
+    expect(() => formatMessage({ event, data: '' })).toThrow(TypeError);
   });
 });
 
@@ -103,14 +109,14 @@ describe('an open stream', () => {
 
   test('releases its client with the time after which to come back', async () => {
     const { client, stream, stop } = await open();
-    stream.release(1234.5);
+    stream.reconnectAfter(1234.5);
     expect(body(await client.closed)).toBe('retry: 1000\n\nretry: 1235\n\n');
     expect(stop).toHaveBeenCalledOnce();
   });
 
   test.each([-1, NaN, Infinity, 2 ** 31])('refuses %d as a reconnection time', async (ms) => {
     const { stream } = await open();
-    expect(() => stream.release(ms)).toThrow(RangeError);
+    expect(() => stream.reconnectAfter(ms)).toThrow(RangeError);
     const server = await listen((req, res) => {
       expect(() => openEventStream(req, res, () => () => {}, { reconnectionTimeMs: ms })).toThrow(RangeError);
       res.end('nothing was sent before');
@@ -139,7 +145,7 @@ describe('an open stream', () => {
     stream.finish();
     stream.send({ data: 'too late' });
     stream.comment('too late');
-    stream.release(0);
+    stream.reconnectAfter(0);
     const answer = await client.closed;
     stream.send({ data: 'much too late' });
     stream.finish();

@@ -16,7 +16,7 @@ export const STALLED_AFTER_MS = 30_000;
 /** The events of a stream: what data each name brings. `message` is an event without a name. */
 export type Events = Record<string, string | number>;
 
-/** A value as JSON text, which keeps its type on the wire: `json` writes it, `parse` in client/eventSource.ts reads it. */
+/** A value as JSON text, which keeps its type on the wire: `json` writes it, `parse` in client/subscribe.ts reads it. */
 export type Json<Value> = string & { readonly __json: Value };
 
 /**
@@ -48,7 +48,7 @@ export interface EventStream<E extends Events = Events> {
    * Closes, and asks the client to come back after `reconnectionTimeMs`; a watchdog that is shorter brings it back sooner.
    * Throws a `RangeError` unless that is from 0 to 2^31.
    */
-  release(reconnectionTimeMs: number): void;
+  reconnectAfter(reconnectionTimeMs: number): void;
 }
 
 /**
@@ -60,7 +60,7 @@ export type Source<E extends Events = Events> = (stream: EventStream<E>) => () =
 /**
  * Answers a request with an event stream (`text/event-stream`, never cached, transformed or buffered on its way) and
  * feeds it from `source`. The headers and the reconnection time (default 1000 ms) leave at once; HEAD gets only the headers.
- * The connection carries nothing else and closes with the stream. Throws a `RangeError` for a reconnection time that `release` refuses.
+ * The connection carries nothing else and closes with the stream. Throws a `RangeError` for a reconnection time that `reconnectAfter` refuses.
  */
 export function openEventStream<E extends Events = Events>(
   req: IncomingMessage,
@@ -123,7 +123,7 @@ export function json(value: unknown): string {
 }
 
 /** A message as it stands on the wire (HTML 9.2.5, "Parsing an event stream"). */
-export function frame({ id, event, data }: Message): string {
+export function formatMessage({ id, event, data }: Message): string {
   if (event === 'open' || event === 'error' || event === END_EVENT) {
     throw new TypeError(`event: expected a name that clients do not take for something else, found ${event}`);
   }
@@ -147,7 +147,7 @@ class Stream implements EventStream {
   }
 
   send(message: Message): void {
-    this.#write(frame(message));
+    this.#write(formatMessage(message));
   }
 
   comment(text: string): void {
@@ -158,7 +158,7 @@ class Stream implements EventStream {
     this.#end(`event: ${END_EVENT}\ndata: \n\n`);
   }
 
-  release(reconnectionTimeMs: number): void {
+  reconnectAfter(reconnectionTimeMs: number): void {
     this.#end(retry(reconnectionTimeMs));
   }
 

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { ended, runServer, startServer, type ServerProcess } from '../e2e/processes.ts';
+import { ended, runServer, startServer, type ServerProcess } from '../e2e/support/processes.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
 

@@ -25,16 +25,16 @@ server.listen({ port: settings.port, host: settings.host }, () => {
   if (address !== null && typeof address === 'object') console.log(`http://localhost:${address.port}`);
 });
 
-process.on('SIGTERM', leave).on('SIGINT', leave);
+process.on('SIGTERM', shutDown).on('SIGINT', shutDown);
 process.once('uncaughtException', (error) => {
   console.error(error);
   process.exitCode = 1;
-  leave();
+  shutDown();
 });
 
 /** Lets nobody in, sends the open streams away, and leaves when the last connection has closed. */
-function leave(): void {
-  process.off('SIGTERM', leave).off('SIGINT', leave); // so that a second signal ends the process at once
+function shutDown(): void {
+  process.off('SIGTERM', shutDown).off('SIGINT', shutDown); // so that a second signal ends the process at once
   server.close();
   drain();
   setTimeout(() => process.exit(), DRAIN_DEADLINE_MS).unref();

@@ -5,7 +5,7 @@ import type { Express } from 'express';
 import supertest from 'supertest';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createApp } from './app.ts';
-import { listen, request } from './testServer.ts';
+import { listen, request } from '../e2e/support/testServer.ts';
 
 let folder: string;
 let app: Express;

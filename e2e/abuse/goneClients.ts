@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { happens, many, request, send } from './clients.ts';
 import { atMost, eventually, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';
-import { generator, type Random } from '../random.ts';
+import { generator, type Random } from '../support/random.ts';
 
 const GET = request('GET', '/count');
 

@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readdir, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const projectFolder = join(import.meta.dirname, '..');
+const projectFolder = join(import.meta.dirname, '..', '..');
 
 /** Copies what `npm run dev` needs, and `more`, to a temporary folder, for tests that edit it. Whoever calls removes it. */
 export async function copyProject(...more: string[]): Promise<string> {

@@ -1,8 +1,17 @@
 import type { RequestListener, ServerResponse } from 'node:http';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/browser.ts';
-import { BACKOFF_CAP_MS } from './eventSource.ts';
-import { answer, HEADERS, hide, pages, silence, states, stream, untilMessages } from './testPage.ts';
+import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/support/browser.ts';
+import { BACKOFF_CAP_MS } from './subscribe.ts';
+import {
+  answer,
+  HEADERS,
+  hide,
+  pages,
+  silence,
+  states,
+  stream,
+  untilMessages,
+} from '../e2e/support/testPage.ts';
 
 describe.skipIf(isBrowserMissing())('a subscription', () => {
   const subscribe = pages();

@@ -1,12 +1,12 @@
 import { execSync } from 'node:child_process';
-import { floods } from './abuse/floods.ts';
-import { goneClients } from './abuse/goneClients.ts';
-import { halfOpen, whyNoNamespaces } from './abuse/halfOpen.ts';
-import type { Outcome } from './abuse/outcome.ts';
-import { rubbish } from './abuse/rubbish.ts';
-import { shutdown } from './abuse/shutdown.ts';
-import { fullReaders, quietStream, slowReaders } from './abuse/slowReaders.ts';
-import { randomSeed } from './random.ts';
+import { floods } from './floods.ts';
+import { goneClients } from './goneClients.ts';
+import { halfOpen, whyNoNamespaces } from './halfOpen.ts';
+import type { Outcome } from './outcome.ts';
+import { fuzz } from './fuzz.ts';
+import { shutdown } from './shutdown.ts';
+import { fullReaders, quietStream, slowReaders } from './slowReaders.ts';
+import { randomSeed } from '../support/random.ts';
 
 /** What the server must endure, at the length that README's figures have; e2e/abuse.test.ts is the quick form. */
 const PROOFS: Record<string, (seed: number) => Promise<Outcome>> = {
@@ -17,7 +17,7 @@ const PROOFS: Record<string, (seed: number) => Promise<Outcome>> = {
   'gone clients': (seed) => goneClients(20_000, seed),
   'half-open': () => halfOpen(100, 5),
   floods: () => floods(50_000),
-  rubbish: (seed) => rubbish(100_000, seed),
+  fuzz: (seed) => fuzz(100_000, seed),
   shutdown: () => shutdown(fitting(5000), 'SIGTERM'),
   crash: () => shutdown(1000, 'uncaughtException'),
 };

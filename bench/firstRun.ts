@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startDevServer } from '../e2e/processes.ts';
+import { startDevServer } from '../e2e/support/processes.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
 

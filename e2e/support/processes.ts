@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 
-const projectFolder = join(import.meta.dirname, '..');
+const projectFolder = join(import.meta.dirname, '..', '..');
 
 const START = ['--import', 'tsx', 'server/main.ts'];
 const DEV = ['node_modules/vite/bin/vite.js'];

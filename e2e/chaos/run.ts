@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BACKOFF_CAP_MS } from '../client/eventSource.ts';
+import { BACKOFF_CAP_MS } from '../../client/subscribe.ts';
 import {
   buildWorld,
   populate,
@@ -8,8 +8,8 @@ import {
   type Client,
   type Undo,
   type World,
-} from './chaosWorld.ts';
-import { generator, randomSeed, type Random } from './random.ts';
+} from './world.ts';
+import { generator, randomSeed, type Random } from '../support/random.ts';
 
 /**
  * Once all is well again, each client counts within this time: its watchdog finds out, and its backoff has been the

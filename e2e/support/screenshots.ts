@@ -4,9 +4,9 @@ import type { Page } from 'playwright-core';
 import { launchBrowser } from './browser.ts';
 import { startServer } from './processes.ts';
 
-const folder = join(import.meta.dirname, 'screenshots');
+const folder = join(import.meta.dirname, '..', 'screenshots');
 
-// Run with `node --import tsx e2e/screenshots.ts`: pictures of the built page, light.png for README.
+// Run with `node --import tsx e2e/support/screenshots.ts`: pictures of the built page, light.png for README.
 await mkdir(folder, { recursive: true });
 const browser = await launchBrowser();
 let server = await startServer();

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { transformWithOxc } from 'vite';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
-import { launchBrowser } from '../e2e/browser.ts';
-import { listen } from '../server/testServer.ts';
-import type { createEventSource, Handlers, Status, Subscription } from './eventSource.ts';
+import { launchBrowser } from './browser.ts';
+import { listen } from './testServer.ts';
+import type { subscribe, Handlers, Status, Subscription } from '../../client/subscribe.ts';
 
 declare global {
   interface Window {
-    createEventSource: typeof createEventSource;
+    subscribe: typeof subscribe;
     source: Subscription;
     statuses: Status[];
     /** What else to do at a change of the status. */
@@ -25,8 +25,8 @@ declare global {
 export const HEADERS = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' };
 
 const PAGE = `<!doctype html><base href="/base/" /><title>test</title><script type="module">
-  import { createEventSource } from '/eventSource.js';
-  window.createEventSource = createEventSource;
+  import { subscribe } from '/subscribe.js';
+  window.subscribe = subscribe;
 </script>`;
 
 /** Answers with these frames and leaves the stream open. */
@@ -85,13 +85,13 @@ export function pages(): (answers: RequestListener[], options?: SubscribeOptions
   ): Promise<Subscribed> {
     const requests: IncomingMessage[] = [];
     const script = await transformWithOxc(
-      await readFile(join(import.meta.dirname, 'eventSource.ts'), 'utf8'),
-      'eventSource.ts',
+      await readFile(join(import.meta.dirname, '..', '..', 'client', 'subscribe.ts'), 'utf8'),
+      'subscribe.ts',
     );
     const server = await listen((req, res) => {
       if (req.url === '/' || req.url === '/elsewhere')
         return res.setHeader('Content-Type', 'text/html').end(PAGE);
-      if (req.url === '/eventSource.js')
+      if (req.url === '/subscribe.js')
         return res.setHeader('Content-Type', 'text/javascript').end(script.code);
       if (!req.url?.includes('stream')) return res.writeHead(404).end();
       const next = answers[Math.min(requests.length, answers.length - 1)];
@@ -120,7 +120,7 @@ export function pages(): (answers: RequestListener[], options?: SubscribeOptions
             ({ type, data, lastEventId }) => window.messages.push([type, data, lastEventId]),
           ]),
         );
-        window.source = window.createEventSource(given.url, on, {
+        window.source = window.subscribe(given.url, on, {
           ...given.options,
           onStatus(status) {
             window.statuses.push(status);

@@ -63,12 +63,12 @@ export interface Subscription {
  * header `Last-Event-ID`. Where the browser gives up or the stream falls silent, a new EventSource with `?lastEventId=`
  * follows after an exponential backoff with full jitter; a page that wakes up or is back online does not wait for it.
  */
-export function createEventSource<E extends Events = Events>(
+export function subscribe<E extends Events = Events>(
   url: string,
   on: Handlers<E>,
   options?: EventSourceOptions,
 ): Subscription;
-export function createEventSource(url: string, on: Handlers, options: EventSourceOptions = {}): Subscription {
+export function subscribe(url: string, on: Handlers, options: EventSourceOptions = {}): Subscription {
   const { onStatus, staleAfterMs = Infinity, pauseWhenHidden = false } = options;
   let running = false;
   let finished = false;

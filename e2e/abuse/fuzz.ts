@@ -1,7 +1,7 @@
 import { ask, many, request } from './clients.ts';
 import { atMost, eventually, same, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';
-import { generator, type Random } from '../random.ts';
+import { generator, type Random } from '../support/random.ts';
 
 const METHODS = [
   ...Array.from({ length: 20 }, () => 'GET'),
@@ -86,7 +86,7 @@ const ODD_HOST = /^\(node:\d+\) \[DEP0170\] .*\n\(Use `node --trace-deprecation 
 const HEAP_GROWTH_BYTES = 2e6;
 
 /** Whatever a stranger may send: the server answers it, or not, and goes on; its answers tell nothing about itself. */
-export async function rubbish(requests: number, seed: number): Promise<Outcome> {
+export async function fuzz(requests: number, seed: number): Promise<Outcome> {
   const server = await startProbed({ env: { MAX_CONNECTIONS: '2', TICK_MS: '10' } });
   try {
     const dice = generator(seed);

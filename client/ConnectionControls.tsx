@@ -2,7 +2,7 @@ import { useRef, useState, type ReactElement } from 'react';
 import type { SubscriptionState } from './useEventSource.ts';
 
 /** What one can do to the connection, here and in a terminal. */
-export function BreakIt({ subscription }: { subscription: SubscriptionState }): ReactElement {
+export function ConnectionControls({ subscription }: { subscription: SubscriptionState }): ReactElement {
   const { status, pause, resume, drop } = subscription;
   const isConnected = status.state === 'open' || status.state === 'connecting';
 

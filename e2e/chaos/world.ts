@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { EventSource } from 'eventsource';
 import type { Browser, Page } from 'playwright-core';
-import { createEventSource } from '../client/eventSource.ts';
-import { launchBrowser } from './browser.ts';
-import { startNginx } from './nginx.ts';
-import { ended, startServer } from './processes.ts';
-import { startRelay, type Relay } from './relay.ts';
+import { subscribe } from '../../client/subscribe.ts';
+import { launchBrowser } from '../support/browser.ts';
+import { startNginx } from '../support/nginx.ts';
+import { ended, startServer } from '../support/processes.ts';
+import { startRelay, type Relay } from '../support/relay.ts';
 
 /** From one number to the next, on both servers. */
 export const TICK_MS = 200;
@@ -77,7 +77,7 @@ export async function populate(
   Object.assign(globalThis, { EventSource });
   undo.push(() => Reflect.deleteProperty(globalThis, 'EventSource'));
   for (let n = 1; n <= nodeCount; n += 1) {
-    clients.push(subscribe(`client ${n}`, `http://127.0.0.1:${nginx.http.port}/count`, undo));
+    clients.push(startClient(`client ${n}`, `http://127.0.0.1:${nginx.http.port}/count`, undo));
   }
 }
 
@@ -117,12 +117,12 @@ async function openTab(browser: Browser, name: string, url: string): Promise<Tab
   return { name, page, clients: [number, frame] };
 }
 
-function subscribe(name: string, url: string, undo: Undo): Client {
+function startClient(name: string, url: string, undo: Undo): Client {
   const client: Client = { name, from: Date.now(), record: [] };
   const message = ({ data }: MessageEvent<string>): void => {
     client.record.push({ text: data, at: Date.now() });
   };
-  const subscription = createEventSource(url, { message }, { staleAfterMs: STALE_AFTER_MS });
+  const subscription = subscribe(url, { message }, { staleAfterMs: STALE_AFTER_MS });
   subscription.resume();
   undo.push(subscription.pause);
   return client;

@@ -9,8 +9,8 @@ import {
   type ReactElement,
 } from 'react';
 import { createRoot } from 'react-dom/client';
-import type { Status } from './eventSource.ts';
-import { useEventSource } from './useEventSource.ts';
+import type { Status } from '../../client/subscribe.ts';
+import { useEventSource } from '../../client/useEventSource.ts';
 
 declare global {
   interface Window {
