@@ -11,7 +11,7 @@ const serverFolder = join(import.meta.dirname, 'server');
 const { module: settings } = await runnerImport<typeof import('./server/settings.ts')>(
   join(serverFolder, 'settings.ts'),
 );
-const { port, host } = settings.readSettings();
+const { port, host } = settings.readSettingsOrExit();
 
 /** Test files that take long, the longest first: by default a file comes the later the shorter it is. */
 const SLOW = ['chaos', 'page', 'look', 'dev'];

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApp } from './app.ts';
 import { createExpressServer } from './expressServer.ts';
-import { fail, failToListen, readSettings } from './settings.ts';
+import { fail, failToListen, readSettingsOrExit } from './settings.ts';
 
 /** What is still open this long after SIGTERM, SIGINT or an uncaught exception is cut. */
 const DRAIN_DEADLINE_MS = 5000;
@@ -11,7 +11,7 @@ const DRAIN_DEADLINE_MS = 5000;
 const IDLE_AFTER_MS = 60_000;
 
 const pageFolder = join(import.meta.dirname, '..', 'dist');
-const settings = readSettings();
+const settings = readSettingsOrExit();
 if (!existsSync(join(pageFolder, 'index.html')))
   fail('dist/index.html: expected the built page, found none. Run npm run build first');
 

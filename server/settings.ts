@@ -7,7 +7,7 @@ export interface Settings {
   tickMs: number;
 }
 
-/** Reads the settings from the environment. A value that does not fit ends the process with one line and exit code 1. */
+/** Reads the settings from the environment. Throws an error of one line for a bad value. */
 export function readSettings(): Settings {
   return {
     port: wholeNumber('PORT', 7000, 0, 65_535),
@@ -18,11 +18,20 @@ export function readSettings(): Settings {
   };
 }
 
+/** Reads the settings as `readSettings` does, but a bad value ends the process with its line and exit code 1. */
+export function readSettingsOrExit(): Settings {
+  try {
+    return readSettings();
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
 /** Ends the process with one line that says why it can't listen on `port`. */
 export function failToListen(error: NodeJS.ErrnoException, port: number, command: string): never {
   if (error.code !== 'EADDRINUSE')
     fail(`HOST, PORT: expected an address to listen on, found ${error.message}`);
-  const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS by AirPlay, as a rule)' : '';
+  const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS usually by AirPlay)' : '';
   fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 1} ${command}`);
 }
 
@@ -36,7 +45,7 @@ function wholeNumber(name: string, byDefault: number, min: number, max: number):
   const text = process.env[name] || String(byDefault);
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < min || value > max) {
-    fail(`${name}: expected a whole number from ${min} to ${max}, found ${JSON.stringify(text)}`);
+    throw new Error(`${name}: expected a whole number from ${min} to ${max}, found ${JSON.stringify(text)}`);
   }
   return value;
 }
@@ -46,7 +55,9 @@ function origins(text: string): string | string[] {
   return text.split(',').map((item) => {
     const origin = item.trim();
     if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-      fail(`CORS_ORIGIN: expected * or origins like https://example.com, found ${JSON.stringify(origin)}`);
+      throw new Error(
+        `CORS_ORIGIN: expected * or origins like https://example.com, found ${JSON.stringify(origin)}`,
+      );
     }
     return origin;
   });
