@@ -1,11 +1,14 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Express } from 'express';
 import supertest from 'supertest';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createApp } from './app.ts';
 import { listen, request } from '../e2e/support/testServer.ts';
+
+/** More than is read at once: a file that is read to its end is closed. */
+const FILE_BYTES = 200_000;
 
 let folder: string;
 let app: Express;
@@ -14,7 +17,10 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
   await mkdir(join(folder, 'page', 'assets'), { recursive: true });
   await writeFile(join(folder, 'page', 'index.html'), '<!doctype html><title>page</title>');
-  await writeFile(join(folder, 'page', 'assets', 'index-1a2b.js'), `console.log('${'x'.repeat(5000)}');`);
+  await writeFile(
+    join(folder, 'page', 'assets', 'index-1a2b.js'),
+    `console.log('${'x'.repeat(FILE_BYTES)}');`,
+  );
   await writeFile(join(folder, 'secret.txt'), 'kept to ourselves');
   ({ app } = createApp({ pageFolder: join(folder, 'page') }));
 });
@@ -55,3 +61,32 @@ test.each([
   expect(answer).toMatch(/^HTTP\/1.1 404 /);
   expect(answer).not.toMatch(/kept to ourselves|at .*\.js|Express/);
 });
+
+describe('requests pipelined behind', () => {
+  const asset = request('GET', '/assets/index-1a2b.js');
+  const last = request('GET', '/assets/index-1a2b.js', 'Connection: close');
+
+  test('a file are answered in their turn', async () => {
+    const answers = await (await listen(app)).send(asset + request('GET', '/nope') + last).closed;
+    expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 404', 'HTTP/1.1 200']);
+    expect(answers.match(/console\.log\('x+'\);/g)).toHaveLength(2);
+  });
+
+  test.skipIf(process.platform === 'win32')('a stream open no file that outlives their client', async () => {
+    const server = await listen(app);
+    await server.send(last).closed;
+    const descriptors = await countDescriptors();
+    const clients = Array.from({ length: 10 }, () =>
+      server.send(request('GET', '/count') + asset.repeat(900)),
+    );
+    await Promise.all(clients.map((client) => client.until('retry: ')));
+    await server.send(last).closed; // its file is opened after theirs
+    for (const client of clients) client.socket.destroy();
+    await vi.waitUntil(async () => (await countDescriptors()) <= descriptors);
+  });
+});
+
+/** The descriptors that this process has open, on Linux and macOS. */
+async function countDescriptors(): Promise<number> {
+  return (await readdir('/dev/fd')).length;
+}
