@@ -1,4 +1,5 @@
 import { useState, type ReactElement } from 'react';
+import { flushSync } from 'react-dom';
 import { ConnectionControls } from './ConnectionControls.tsx';
 import { Count } from './Count.tsx';
 import { type Frame, withBreak, withFrame } from './frame.ts';
@@ -15,7 +16,11 @@ export function App(): ReactElement {
   const [count, setCount] = useState(0);
   const [frames, setFrames] = useState<readonly Frame[]>([]);
   const [problem, setProblem] = useState('');
-  const subscription = useEventSource('/count', { message: show }, { staleAfterMs: STALE_AFTER_MS });
+  const subscription = useEventSource(
+    '/count',
+    { message: (message) => flushSync(() => show(message)) },
+    { staleAfterMs: STALE_AFTER_MS },
+  );
   const { status } = subscription;
   if (status.state !== 'open' && frames[0]?.isLast === false) setFrames(withBreak);
 

@@ -1,37 +1,37 @@
-import { useEffect, useState, type ReactElement } from 'react';
+import type { ReactElement } from 'react';
+import { resumption, type Entry } from './conversation.ts';
 import type { Status } from './subscribe.ts';
-import type { Frame } from './frame.ts';
+import { useNow } from './useNow.ts';
 
-/** How long the page says that a reconnect lost nothing, ms. */
-const RESUMED_SHOWN_MS = 5000;
-
-/** The state of the subscription, in words and colour, as far as the subscription knows it. */
-export function StatusLine({ status, frames }: { status: Status; frames: readonly Frame[] }): ReactElement {
+/** The state of the subscription in words. Screen readers hear the state alone, once a change. */
+export function StatusLine({ status, entries }: { status: Status; entries: readonly Entry[] }): ReactElement {
   return (
     <p className="status" role="status" data-state={status.state}>
       {status.state}
-      {status.state === 'reconnecting' && `, attempt ${status.attempt}`}
-      {'dueAt' in status && <Countdown dueAt={status.dueAt} />}
-      {status.state === 'open' && resumption(frames)}
+      {status.state === 'closed' && status.status !== undefined && ` · ${status.status}`}
+      <span aria-hidden="true">
+        {status.state === 'open' && resumed(entries)}
+        {status.state === 'reconnecting' && status.status !== undefined && ` · ${status.status}`}
+        {status.state === 'reconnecting' &&
+          (status.dueAt === undefined ? (
+            ` · attempt ${status.attempt}`
+          ) : (
+            <NextAttempt key={status.dueAt} dueAt={status.dueAt} />
+          ))}
+      </span>
     </p>
   );
 }
 
-/** Where the count went on after a reconnect, if that was just now. */
-function resumption(frames: readonly Frame[]): string {
-  const i = frames.findIndex(({ isLast }) => isLast);
-  const [newest, first, last] = [frames[0], frames[i - 1], frames[i]];
-  if (!newest || !first || !last || newest.time - first.time > RESUMED_SHOWN_MS) return '';
-  const lost = Number(first.id) - Number(last.id) - 1;
-  return `, went on from ${last.id} with ${lost === 0 ? 'nothing' : lost} lost`;
+/** That nothing was lost can be said of whole numbers alone. */
+function resumed(entries: readonly Entry[]): string {
+  const ids = resumption(entries);
+  if (ids === undefined) return '';
+  const isNext = /^\d+$/.test(ids.after) && ids.with === String(Number(ids.after) + 1);
+  return ` · resumed after ${ids.after}, ${isNext ? 'nothing lost' : `with ${ids.with}`}`;
 }
 
-/** Seconds until `dueAt`, for the eyes: a screen reader would read out every one of them. */
-function Countdown({ dueAt }: { dueAt: number }): ReactElement {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 250);
-    return () => clearInterval(timer);
-  }, []);
-  return <span aria-hidden="true">, next in {Math.max(0, Math.ceil((dueAt - now) / 1000))} s</span>;
+function NextAttempt({ dueAt }: { dueAt: number }): string {
+  const seconds = Math.max(0, Math.ceil((dueAt - useNow(true)) / 1000));
+  return ` · next attempt in ${seconds} s`;
 }

@@ -1,66 +1,87 @@
-import { useEffect, useLayoutEffect, useRef, useState } from 'react';
-import { flushSync } from 'react-dom';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import {
   subscribe,
+  type EventData,
   type Events,
-  type EventSourceOptions,
   type Handlers,
   type Status,
+  type SubscribeOptions,
   type Subscription,
 } from './subscribe.ts';
 
-/** The status of a subscription and what a page can do with it. */
+/** The status of a subscription and what a page can do with it. The three functions are stable. */
 export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume' | 'drop'> {
   status: Status;
 }
 
+export interface EventSourceOptions extends SubscribeOptions {
+  /** Whether to subscribe. While this is false there is no connection; the place in the stream is kept. Default: true. */
+  enabled?: boolean | undefined;
+}
+
 /**
- * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers may change at
- * every render without a reconnect. Each message is one render: two that arrive together do not become one.
- * Another `url` is another stream: it starts from its beginning, and not paused. Which events there are, and the options,
- * are those of the first render with a `url`.
+ * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers, and a function as `url`,
+ * may change at every render without a reconnect. Another string is another stream, which starts from its beginning.
+ * The names of the events and the options are those of the first render with a `url`.
+ *
+ * React batches renders. Call `flushSync` in a handler that needs a render for each message.
  */
-export function useEventSource<E extends Events = Events>(
-  url: string,
-  on: Handlers<E>,
-  options?: Omit<EventSourceOptions, 'onStatus'>,
+export function useEventSource<E extends EventData<E> = Events>(
+  url: string | (() => string),
+  handlers: Handlers<E>,
+  options?: EventSourceOptions,
 ): SubscriptionState;
 export function useEventSource(
-  url: string,
-  on: Handlers,
-  options: Omit<EventSourceOptions, 'onStatus'> = {},
+  url: string | (() => string),
+  handlers: Handlers,
+  options: EventSourceOptions = {},
 ): SubscriptionState {
-  const [status, setStatus] = useState<Status>({ state: 'connecting' });
+  const { enabled = true } = options;
+  const key = typeof url === 'string' ? url : undefined;
+  const [status, setStatus] = useState<Status>({ state: enabled ? 'connecting' : 'paused' });
   const [paused, setPaused] = useState(false);
+  const [current, setCurrent] = useState(key);
+  if (current !== key) {
+    setCurrent(key);
+    setPaused(false);
+    setStatus({ state: enabled ? 'connecting' : 'paused' });
+  }
 
-  const latest = useRef({ url, on });
-  useLayoutEffect(() => {
-    latest.current = { url, on };
+  const latest = useRef({ url, handlers, options });
+  useEffect(() => {
+    latest.current = { url, handlers, options };
   });
 
-  // State, not an effect's variable: the last event ID outlives StrictMode's second mount and a hot update.
-  const [source, setSource] = useState(create);
-  if (source.url !== url) {
-    setSource(create);
-    setStatus({ state: 'connecting' });
-    setPaused(false);
-  }
-
-  function handle(message: MessageEvent<string>): void {
-    // Between a render with another `url` and its effect, a message of the old stream may still arrive.
-    if (latest.current.url === url) flushSync(() => latest.current.on[message.type]?.(message));
-  }
-  function create(): Subscription {
-    const handlers = Object.fromEntries(Object.keys(on).map((type) => [type, handle]));
-    return subscribe(url, handlers, { ...options, onStatus: setStatus });
-  }
-
-  // Not a layout effect: those stop while a Suspense boundary shows its fallback.
+  // A ref, so that the last event ID survives StrictMode's second mount and a hidden Activity.
+  const held = useRef<{ key: string | undefined; subscription: Subscription }>(undefined);
   useEffect(() => {
-    if (paused) return;
-    source.resume();
-    return source.pause;
-  }, [source, paused]);
+    if (!enabled || paused) return;
+    if (held.current?.key === key && held.current) held.current.subscription.resume();
+    else held.current = { key, subscription: start() };
+    return held.current.subscription.pause;
 
-  return { status, pause: () => setPaused(true), resume: () => setPaused(false), drop: source.drop };
+    function start(): Subscription {
+      const names = Object.keys(latest.current.handlers);
+      return subscribe(key ?? askUrl, Object.fromEntries(names.map((name) => [name, handle])), {
+        ...latest.current.options,
+        onStatus: changed,
+      });
+    }
+    function askUrl(): string {
+      const asked = latest.current.url;
+      return typeof asked === 'string' ? asked : asked();
+    }
+    function handle(message: MessageEvent<string>): void {
+      latest.current.handlers[message.type]?.(message);
+    }
+    function changed(next: Status): void {
+      setStatus(next);
+      latest.current.options.onStatus?.(next);
+    }
+  }, [key, enabled, paused]);
+
+  const pause = useCallback(() => setPaused(true), []);
+  const resume = useCallback(() => setPaused(false), []);
+  const drop = useCallback(() => held.current?.subscription.drop(), []);
+  return { status, pause, resume, drop };
 }

@@ -125,10 +125,10 @@ export function pages(): (answers: RequestListener[], options?: SubscribeOptions
           onStatus(status) {
             window.statuses.push(status);
             window.onStatus?.(status);
-            if ('dueAt' in status) window.delays.push(Math.round((status.dueAt - Date.now()) / 10) * 10);
+            if (status.state === 'reconnecting' && status.dueAt !== undefined)
+              window.delays.push(Math.round((status.dueAt - Date.now()) / 10) * 10);
           },
         });
-        window.source.resume();
       },
       { url, events, options },
     );
