@@ -41,6 +41,15 @@ export async function ask(
   return received;
 }
 
+/** The path of the page's script, a file that takes several reads: one that is read to its end is closed, sent or not. */
+export async function scriptOf(port: number): Promise<string> {
+  const page = await ask(port, request('GET', '/', 'Connection: close'));
+  const [path] = /\/assets\/[\w.-]+\.js/.exec(page) ?? [];
+  if (path === undefined)
+    throw new Error(`page: expected a script of its own, found ${JSON.stringify(page)}`);
+  return path;
+}
+
 /** A client that reads what it gets, as a person at a page does. */
 export interface Reader {
   /** How late its latest number came, measured from its first, ms. */

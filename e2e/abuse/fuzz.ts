@@ -1,4 +1,4 @@
-import { ask, many, request } from './clients.ts';
+import { ask, many, request, scriptOf } from './clients.ts';
 import { atMost, eventually, same, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';
 import { generator, type Random } from '../support/random.ts';
@@ -90,9 +90,10 @@ export async function fuzz(requests: number, seed: number): Promise<Outcome> {
   const server = await startProbed({ env: { MAX_CONNECTIONS: '2', TICK_MS: '10' } });
   try {
     const dice = generator(seed);
+    const paths = [...PATHS, await scriptOf(server.port)];
     const statuses = new Map<string, number>();
     const throwAll = async (n: number): Promise<void> => {
-      await many(n, () => throwOne(server.port, dice, statuses), 400);
+      await many(n, () => throwOne(server.port, one(dice, paths), statuses), 400);
       await eventually('all sockets closed', async () => (await server.figures()).sockets === 0);
     };
     for (const path of ESCAPES) {
@@ -102,6 +103,10 @@ export async function fuzz(requests: number, seed: number): Promise<Outcome> {
     await throwAll(requests / 10); // until the compiler has seen it all
     const before = await server.figures('collect');
     await throwAll(requests);
+    await eventually(
+      'all descriptors closed',
+      async () => (await server.figures()).descriptors <= before.descriptors,
+    );
     const after = await server.figures('collect');
     atMost('heap, bytes', after.heapBytes, before.heapBytes + HEAP_GROWTH_BYTES);
     atMost('timers left', after.timers, before.timers);
@@ -122,8 +127,7 @@ export async function fuzz(requests: number, seed: number): Promise<Outcome> {
   }
 }
 
-async function throwOne(port: number, dice: Random, statuses: Map<string, number>): Promise<void> {
-  const text = one(dice);
+async function throwOne(port: number, text: string, statuses: Map<string, number>): Promise<void> {
   const received = await ask(port, text, isStream, 300);
   try {
     check(received, statuses);
@@ -135,7 +139,7 @@ async function throwOne(port: number, dice: Random, statuses: Map<string, number
   }
 }
 
-function one(dice: Random): string {
+function one(dice: Random, paths: string[]): string {
   const { below } = dice;
   if (below(20) === 0) {
     const bytes = Array.from({ length: below(300) }, () => String.fromCharCode(below(256)));
@@ -149,7 +153,7 @@ function one(dice: Random): string {
     const host = below(40) === 0 ? [] : ['Host: localhost'];
     const headers = Array.from({ length: below(3) }, () => dice.one(HEADERS)(dice.one(IDS)));
     if (left === 1) headers.push('Connection: close');
-    text += `${dice.one(METHODS)} ${dice.one(below(20) === 0 ? ESCAPES : PATHS)}${query} ${version}\r\n${[...host, ...headers].join('\r\n')}\r\n\r\n`;
+    text += `${dice.one(METHODS)} ${dice.one(below(20) === 0 ? ESCAPES : paths)}${query} ${version}\r\n${[...host, ...headers].join('\r\n')}\r\n\r\n`;
   }
   if (below(10) === 0) text = text.slice(0, below(text.length)); // half a request
   if (below(30) === 0) text += '5\r\nhello\r\n0\r\n\r\n';

@@ -1,10 +1,11 @@
 import type { Socket } from 'node:net';
-import { happens, many, request, send } from './clients.ts';
+import { happens, many, request, scriptOf, send } from './clients.ts';
 import { atMost, eventually, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';
 import { generator, type Random } from '../support/random.ts';
 
 const GET = request('GET', '/count');
+const FILES_BEHIND_A_STREAM = 900;
 
 /** The ways to leave. Each is over when the client has closed. */
 const WAYS: Way[] = [
@@ -25,14 +26,20 @@ export async function goneClients(cycles: number, seed: number, growth = 0.05): 
   const server = await startProbed({ env: { TICK_MS: '5' } });
   try {
     const dice = generator(seed);
+    const files = request('GET', await scriptOf(server.port)).repeat(FILES_BEHIND_A_STREAM);
+    const ways: Way[] = [...WAYS, (port, { below }) => leaveAfter(port, 'reset', below(2), GET + files)];
     const idle = await server.figures('collect');
     const come = (n: number): Promise<unknown> =>
-      many(n, () => dice.one(WAYS)(server.port, dice)).then(() =>
+      many(n, () => dice.one(ways)(server.port, dice)).then(() =>
         eventually('all sockets closed', async () => (await server.figures()).sockets === idle.sockets),
       );
     await come(cycles / 4); // until the compiler has seen it all
     const before = await server.figures('collect');
     await come(cycles);
+    await eventually(
+      'all descriptors closed',
+      async () => (await server.figures()).descriptors <= before.descriptors,
+    );
     const after = await server.figures('collect');
     atMost('timers left', after.timers, before.timers);
     atMost('heap, bytes', after.heapBytes, before.heapBytes * (1 + growth));
@@ -41,7 +48,7 @@ export async function goneClients(cycles: number, seed: number, growth = 0.05): 
       cases: cycles,
       beforeBytes: before.heapBytes,
       afterBytes: after.heapBytes,
-      found: `${after.sockets} sockets and ${after.timers} timers left; heap after a forced collection`,
+      found: `${after.sockets} sockets, ${after.timers} timers and ${after.descriptors - before.descriptors} descriptors left; heap after a forced collection`,
     };
   } finally {
     await server.stop();
@@ -54,8 +61,8 @@ async function leave(port: number, text: string, how: 'end' | 'reset'): Promise<
 }
 
 /** Leaves at the first bytes of the stream, or in the middle of what comes after some. */
-async function leaveAfter(port: number, how: 'end' | 'reset', chunks: number): Promise<void> {
-  const socket = await send(port, GET);
+async function leaveAfter(port: number, how: 'end' | 'reset', chunks: number, text = GET): Promise<void> {
+  const socket = await send(port, text);
   for (let i = 0; i <= chunks && !socket.closed; i++)
     await Promise.race([happens(socket, 'data'), happens(socket, 'close')]);
   await close(socket, how);

@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs';
+
 /** Loaded into a server's process before its program, so that the product has no back door: tells and does what the test asks. */
 process.on('message', (request) => {
   if (request === 'throw') throw new Error('thrown on purpose');
@@ -12,6 +14,7 @@ process.on('message', (request) => {
     cpuMs: (user + system) / 1000,
     sockets: number('TCPSocketWrap'),
     timers: number('Timeout'),
+    descriptors: process.platform === 'win32' ? 0 : readdirSync('/dev/fd').length,
   });
 });
 process.on('disconnect', () => process.exit()); // whoever started it is gone

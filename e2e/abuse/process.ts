@@ -14,6 +14,8 @@ export interface Figures {
   cpuMs: number;
   sockets: number;
   timers: number;
+  /** Open file descriptors; 0 on Windows, which has none. */
+  descriptors: number;
 }
 
 /** A server's process with the probe in it. */
