@@ -55,7 +55,7 @@ export async function startServer(name: ServerName, tickMs: number): Promise<Ser
   child.stderr?.on('data', (text) => (output += text));
   child.stdout?.on('data', (text) => (output += text));
   for (;;) {
-    const port = /http:\/\/localhost:(\d+)/.exec(output)?.[1];
+    const port = /http:\/\/\S+:(\d+)/.exec(output)?.[1];
     if (port !== undefined && child.pid !== undefined) {
       return { pid: child.pid, port: Number(port), stop: () => stop(child) };
     }

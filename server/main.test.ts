@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ended, runServer, startServer, type ServerProcess } from '../e2e/support/processes.ts';
 
@@ -63,8 +65,29 @@ test('the page, the stream and the health check come from one port', async () =>
   expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: 'ok', connections: 1 });
 });
 
+test('a connection closes after a hundred requests', async () => {
+  const { port } = new URL((await start()).url);
+  const client = connect(Number(port), 'localhost');
+  client.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(150));
+  const answers = await text(client);
+  expect(answers.match(/HTTP\/1\.1 200 OK\r\n/g)).toHaveLength(100);
+  expect(answers.match(/Connection: close\r\n/g)).toHaveLength(1);
+});
+
+describe('the URL that it prints answers:', () => {
+  const addresses = Object.values(networkInterfaces()).flatMap((all = []) =>
+    all.map(({ address }) => address),
+  );
+  test.skipIf(!addresses.includes('::1'))('HOST=::1', () => answers('::1', 'http://[::1]:'));
+  // Only the first address of 127.0.0.0/8 is up on macOS.
+  test.skipIf(process.platform === 'darwin')('HOST=127.0.0.2', () =>
+    answers('127.0.0.2', 'http://127.0.0.2:'),
+  );
+  test('HOST=0.0.0.0', () => answers('0.0.0.0', 'http://localhost:'));
+});
+
 describe.skipIf(process.platform === 'win32')('at a signal', () => {
-  test.each(['SIGTERM', 'SIGINT'] as const)(
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
     '%s every stream ends with a retry and the exit code is 0',
     async (signal) => {
       const { child, url, output } = await start({ TICK_MS: '10' });
@@ -76,13 +99,34 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
     },
   );
 
-  test('what is still open at the deadline is cut and the exit code is 0', async () => {
+  test('that a supervisor sends, every stream ends with a retry and the exit code is 0', async () => {
+    const command = 'node --import tsx server/main.ts';
+    const script = `${command} & trap 'kill -TERM $!' TERM; wait $!; wait $!`;
+    const supervisor = spawn('sh', ['-c', script], {
+      cwd: projectFolder,
+      env: { ...process.env, PORT: '0' },
+    });
+    onTestFinished(() => void supervisor.kill());
+    let printed = '';
+    supervisor.stdout.setEncoding('utf8').on('data', (chunk: string) => (printed += chunk));
+    await vi.waitUntil(() => printed.endsWith('\n'), 10_000);
+    const stream = await readStream(printed.trim());
+    await stream.until('retry: ');
+    supervisor.kill('SIGTERM');
+    expect(await stream.closed).toMatch(/\n\nretry: \d{1,4}\n\n$/);
+    expect(await ended(supervisor, () => printed)).toMatchObject({ code: 0, signal: null });
+    await refused(printed.trim());
+  });
+
+  test('what is still open at the deadline is cut and the exit code is 0, also when a closing terminal sends SIGHUP twice', async () => {
     const { child, url, output } = await start();
     const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
     await vi.waitUntil(() => half.bytesWritten > 0);
     // The server has the half request when it answers one that came later.
     await fetch(`${url}/health`);
-    child.kill('SIGTERM');
+    child.kill('SIGHUP');
+    await refused(url);
+    child.kill('SIGHUP');
     const cut = new Promise((resolve) => void half.on('error', resolve).on('close', resolve));
     expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
     await cut;
@@ -95,16 +139,27 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
     await vi.waitUntil(() => half.bytesWritten > 0);
     await fetch(`${url}/health`);
     child.kill('SIGTERM');
-    await vi.waitUntil(() =>
-      fetch(`${url}/health`).then(
-        () => false,
-        () => true,
-      ),
-    );
+    await refused(url);
     child.kill('SIGINT');
     expect(await ended(child, output)).toMatchObject({ code: null, signal: 'SIGINT' });
   });
 });
+
+async function answers(host: string, expected: string): Promise<void> {
+  const { url } = await start({ HOST: host });
+  expect(url.replace(/\d+$/, '')).toBe(expected);
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+}
+
+/** Waits until the server accepts no connections. */
+function refused(url: string): Promise<boolean> {
+  return vi.waitUntil(() =>
+    fetch(`${url}/health`).then(
+      () => false,
+      () => true,
+    ),
+  );
+}
 
 /** Reads `/count` with fetch, a client that knows nothing of event streams. */
 async function readStream(
@@ -120,5 +175,5 @@ async function readStream(
     return received;
   })();
   closed.catch(() => {}); // aborted at the end of the test
-  return { until: (text) => vi.waitUntil(() => received.includes(text)), closed };
+  return { until: (wanted) => vi.waitUntil(() => received.includes(wanted)), closed };
 }

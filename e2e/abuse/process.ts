@@ -56,7 +56,7 @@ export async function startProbed(options: ProbedOptions = {}): Promise<Probed> 
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors += text));
   const port = await new Promise<number>((resolve, reject) => {
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      const found = /http:\/\/localhost:(\d+)/.exec(text);
+      const found = /http:\/\/\S+:(\d+)/.exec(text);
       if (found) resolve(Number(found[1]));
     });
     child.once('close', (code) => reject(new Error(`ended with ${code} before it listened: ${errors}`)));

@@ -106,7 +106,7 @@ function launch(
 async function listening({ child, output }: ReturnType<typeof launch>): Promise<ServerProcess> {
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout?.on('data', () => {
-      const found = /http:\/\/localhost:\d+/.exec(output());
+      const found = /http:\/\/\S+:\d+/.exec(output());
       if (found) resolve(found[0]);
     });
     child.once('close', (code) => reject(new Error(`ended with ${code} before it listened: ${output()}`)));
