@@ -11,7 +11,7 @@ const DRAIN_DEADLINE_MS = 5000;
 /** A connection on which nothing moves for so long is cut, unless it is a stream: see server/eventStream.ts. */
 const IDLE_AFTER_MS = 60_000;
 
-/** A connection closes after so many requests, as Apache's do. It bounds what a client can pipeline behind an answer without an end. */
+/** Requests that one connection may carry, as with Apache. It bounds what a client can pipeline behind an endless answer. */
 const MAX_REQUESTS_PER_CONNECTION = 100;
 
 const pageFolder = join(import.meta.dirname, '..', 'dist');
