@@ -1,11 +1,14 @@
 import { useState, type ReactElement } from 'react';
 import { flushSync } from 'react-dom';
-import { ConnectionControls } from './ConnectionControls.tsx';
+import { Controls } from './Controls.tsx';
+import { Conversation } from './Conversation.tsx';
+import { begin, withMessage, withStatus } from './conversation.ts';
 import { Count } from './Count.tsx';
-import { type Frame, withBreak, withFrame } from './frame.ts';
-import { Frames } from './Frames.tsx';
-import { Rhythm } from './Rhythm.tsx';
+import { keepLastId, recallLastId } from './lastId.ts';
+import { isNumber, Problem } from './Problem.tsx';
 import { StatusLine } from './StatusLine.tsx';
+import type { Status } from './subscribe.ts';
+import { Timeline } from './Timeline.tsx';
 import { useEventSource } from './useEventSource.ts';
 
 /** A few ticks, and longer than the longest delay that a draining server asks for (`DRAIN_WINDOW_MS` in server/app.ts). */
@@ -13,35 +16,59 @@ const STALE_AFTER_MS = 5000;
 
 /** The whole page. */
 export function App(): ReactElement {
-  const [count, setCount] = useState(0);
-  const [frames, setFrames] = useState<readonly Frame[]>([]);
-  const [problem, setProblem] = useState('');
+  const [run, setRun] = useState(() => ({ number: 1, lastEventId: recallLastId() }));
+  const [count, setCount] = useState(() => Number(run.lastEventId) || 0);
+  const [conversation, setConversation] = useState(() => begin('/count', run.lastEventId));
+  const { entries } = conversation;
   const subscription = useEventSource(
-    '/count',
-    { message: (message) => flushSync(() => show(message)) },
-    { staleAfterMs: STALE_AFTER_MS },
+    `/count#${run.number}`, // a fragment is not sent, but another one is another stream
+    { message: show },
+    { staleAfterMs: STALE_AFTER_MS, lastEventId: run.lastEventId, onStatus: recordStatus },
   );
-  const { status } = subscription;
-  if (status.state !== 'open' && frames[0]?.isLast === false) setFrames(withBreak);
 
   function show(message: MessageEvent<string>): void {
-    setFrames((before) => withFrame(before, message));
-    const isNumber = /^\d+$/.test(message.data);
-    if (isNumber) setCount(Number(message.data));
-    setProblem(isNumber ? '' : `Expected a number, found ${JSON.stringify(message.data.slice(0, 80))}`);
+    // A render for each message: React would batch those that arrive together.
+    flushSync(() => {
+      record(message);
+      if (isNumber(message.data)) setCount(Number(message.data));
+    });
+  }
+
+  function record(message: MessageEvent<string>): void {
+    const now = Date.now();
+    if (message.lastEventId !== '') keepLastId(message.lastEventId);
+    setConversation((before) => withMessage(before, message, now));
+  }
+
+  function recordStatus(status: Status): void {
+    const now = Date.now();
+    setConversation((before) => withStatus(before, status, now));
+  }
+
+  function startOver(): void {
+    keepLastId('');
+    setRun({ number: run.number + 1, lastEventId: '' });
+    setCount(0);
+    setConversation(begin('/count', ''));
   }
 
   return (
     <main>
-      <section className="hero">
+      <header>
         <h1>Server-sent events</h1>
+        <p>
+          One HTTP response that never ends: the server adds a message, and the page shows it. When it is cut,
+          the next request goes on after the last message seen.
+        </p>
+      </header>
+      <section className="counter">
         <Count value={count} />
-        <StatusLine status={status} frames={frames} />
-        {problem && <p role="alert">{problem}</p>}
-        <ConnectionControls subscription={subscription} />
-        <Rhythm frames={frames} />
+        <StatusLine status={subscription.status} entries={entries} />
+        <Timeline entries={entries} />
+        <Controls subscription={subscription} onStartOver={startOver} />
+        <Problem entries={entries} />
       </section>
-      <Frames frames={frames} />
+      <Conversation entries={entries} />
     </main>
   );
 }

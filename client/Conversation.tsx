@@ -1,0 +1,80 @@
+import { memo, useLayoutEffect, useRef, type ReactElement, type UIEvent } from 'react';
+import type { Entry } from './conversation.ts';
+
+/** How near to its end the list must be to follow what comes, px. */
+const NEAR_PX = 24;
+
+/** Requests, answers and messages as text, as far as a script can know them. */
+export function Conversation({ entries }: { entries: readonly Entry[] }): ReactElement {
+  const list = useRef<HTMLOListElement>(null);
+  const isAtEnd = useRef(true);
+  useLayoutEffect(() => {
+    if (isAtEnd.current) list.current?.scrollTo(0, list.current.scrollHeight);
+  });
+
+  function noteScroll({ currentTarget }: UIEvent<HTMLOListElement>): void {
+    const { scrollHeight, scrollTop, clientHeight } = currentTarget;
+    isAtEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  }
+
+  return (
+    <section className="conversation">
+      <h2 id="conversation">The conversation</h2>
+      <ol ref={list} onScroll={noteScroll} tabIndex={0} aria-labelledby="conversation">
+        {entries.map((entry) => (
+          <Row key={entry.key} entry={entry} />
+        ))}
+      </ol>
+      <p>
+        Rebuilt from what the page’s script is told. The bytes are in the browser’s network panel:{' '}
+        <b>count</b>, then <b>EventStream</b>.
+      </p>
+    </section>
+  );
+}
+
+/** Rendered once: the rows before it stay as they are when an entry comes. */
+const Row = memo(function Row({ entry }: { entry: Entry }): ReactElement {
+  return (
+    <li data-kind={entry.kind}>
+      {lines(entry).map(([text, note], i) => (
+        <p key={i}>
+          <code>{text}</code>
+          {entry.isFirst && note && <span className="note">{note}</span>}
+          {i === 0 && !(entry.isFirst && note) && <time>{clock(entry.time)}</time>}
+        </p>
+      ))}
+    </li>
+  );
+});
+
+/** The lines of an entry, some with a note for the first of its kind. */
+function lines(entry: Entry): [text: string, note?: string][] {
+  switch (entry.kind) {
+    case 'request': {
+      const { path, header, lastEventId } = entry;
+      const note = lastEventId === '' ? 'the page asks once' : `go on after ${lastEventId}`;
+      const all: [string, string?][] = [[`→ GET ${path}`, note], ['Accept: text/event-stream']];
+      return header === '' ? all : [...all, [`Last-Event-ID: ${header}`]];
+    }
+    case 'answer':
+      return [['← 200', 'an answer without an end'], ['Content-Type: text/event-stream']];
+    case 'message': {
+      const all: [string, string?][] = entry.data.split('\n').map((line) => [`data: ${line}`]);
+      if (entry.id !== '') all.unshift([`id: ${entry.id}`, 'kept by the page as its place']);
+      if (entry.event !== '') all.unshift([`event: ${entry.event}`, 'a name, for a handler of its own']);
+      return [...all, ['', 'a blank line ends the message']];
+    }
+    case 'break':
+      if (entry.state === 'paused') return [['✂ closed by the page', 'a pause needs no connection']];
+      if (entry.state === 'reconnecting') return [['✂ connection lost', 'the page still has its place']];
+      if (entry.status === undefined) return [['✂ finished', 'the server sent its last event']];
+      return [[`← ${entry.status}`, 'a refusal: the page does not ask again']];
+  }
+}
+
+/** Local time of day with milliseconds, such as 09:41:07.250. */
+function clock(time: number): string {
+  const at = new Date(time);
+  return `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
+}

@@ -1,0 +1,83 @@
+import { memo, useLayoutEffect, useRef, type ReactElement } from 'react';
+import { besideGaps, spans, type Entry } from './conversation.ts';
+import { useNow } from './useNow.ts';
+
+/** The time between the ends of the line; the right end is now. index.css moves the line at the same pace. */
+const WINDOW_MS = 12_000;
+
+/** Places are counted from a round time, so that they stay as they are while the line moves. */
+const ORIGIN_STEP_MS = 600_000;
+
+/** How far the line may be from the clock, ms. It is further off when it is new, or when the machine has slept. */
+const TOLERANCE_MS = 100;
+
+const WORDS = { open: 'open', reconnecting: 'offline', paused: 'paused', closed: 'closed' };
+
+/** The last seconds as a line: a dot for each message, and a break for each time without a connection. */
+export function Timeline({ entries }: { entries: readonly Entry[] }): ReactElement {
+  const stretches = spans(entries);
+  const current = stretches.at(-1);
+  const isBroken = current !== undefined && current.state !== 'open';
+  const newest = entries.at(-1)?.time ?? 0;
+  const now = Math.max(newest, useNow(isBroken));
+  const origin = newest - (newest % ORIGIN_STEP_MS);
+
+  const track = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    const time = Date.now() - origin;
+    for (const animation of track.current?.getAnimations() ?? []) {
+      if (Math.abs(Number(animation.currentTime) - time) > TOLERANCE_MS) animation.currentTime = time;
+    }
+  });
+
+  const place = (time: number): string => percent(time - origin + WINDOW_MS);
+  const isNear = ({ time }: { time: number }): boolean => now - time < 2 * WINDOW_MS;
+
+  return (
+    <figure className="timeline">
+      <div className="window" data-state={current?.state} aria-hidden="true">
+        <div className="track" ref={track} style={{ transform: `translateX(-${percent(now - origin)})` }}>
+          {stretches.map(({ key, state, from, to = from }) => (
+            <i
+              key={key}
+              className="stretch"
+              data-state={state}
+              style={{ left: place(from), width: percent(to - from) }}
+            >
+              {state !== 'open' && to > from && `${((to - from) / 1000).toFixed(1)} s ${WORDS[state]}`}
+            </i>
+          ))}
+          {entries
+            .filter((entry) => entry.kind === 'message' && isNear(entry))
+            .map(({ key, time }) => (
+              <Dot key={key} left={place(time)} />
+            ))}
+          {besideGaps(entries)
+            .filter(isNear)
+            .map(({ key, time, id, side }) => (
+              <span key={`${key} ${side}`} className="id" data-side={side} style={{ left: place(time) }}>
+                {id}
+              </span>
+            ))}
+        </div>
+        {isBroken && (
+          <span className="gap">
+            {current.after && `after ${current.after}: `}
+            {Math.round((now - current.from) / 1000)} s {WORDS[current.state]}
+          </span>
+        )}
+      </div>
+      <figcaption>The last 12 seconds. Each dot is a message.</figcaption>
+    </figure>
+  );
+}
+
+/** A time as a part of the window. */
+function percent(ms: number): string {
+  return `${(100 * ms) / WINDOW_MS}%`;
+}
+
+/** Rendered once: the dots of the messages before it stay as they are. */
+const Dot = memo(function Dot({ left }: { left: string }): ReactElement {
+  return <i className="dot" style={{ left }} />;
+});

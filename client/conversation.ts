@@ -1,0 +1,161 @@
+import type { Status } from './subscribe.ts';
+
+/** How many entries a conversation keeps. */
+export const ENTRIES_KEPT = 200;
+
+/** One thing that the page knows of the wire. */
+export type Entry = Content & {
+  /** A running number. An id is no key: it is missing from some messages, and repeated by others. */
+  readonly key: number;
+  /** ms since the epoch. */
+  readonly time: number;
+  /** Whether none of the entries before it was of its kind. */
+  readonly isFirst: boolean;
+};
+
+/** An empty string stands for a field that was not sent. */
+type Content =
+  | { kind: 'request'; path: string; lastEventId: string; header: string }
+  | { kind: 'answer' }
+  | { kind: 'message'; event: string; id: string; data: string }
+  | { kind: 'break'; state: Gap; status: number | undefined };
+
+type Gap = 'reconnecting' | 'paused' | 'closed';
+
+/** What was asked, answered and lost so far. */
+export interface Conversation {
+  /** The oldest first. */
+  readonly entries: readonly Entry[];
+  readonly lastEventId: string;
+  /** What the page asks for. */
+  readonly url: string;
+  /** The same with the last event ID that the EventSource was made with: the browser repeats it when it reconnects. */
+  readonly path: string;
+  /** Whether the next request will be that of a new EventSource. */
+  readonly isNewSource: boolean;
+  readonly nextKey: number;
+}
+
+/** A conversation before its first request, which will ask for what follows `lastEventId`. */
+export function begin(url: string, lastEventId: string): Conversation {
+  return { entries: [], lastEventId, url, path: url, isNewSource: true, nextKey: 0 };
+}
+
+/** Adds a message. A script cannot tell an id that was sent twice from one that was not sent: it counts as not sent. */
+export function withMessage(
+  before: Conversation,
+  message: Pick<MessageEvent<string>, 'type' | 'lastEventId' | 'data'>,
+  time: number,
+): Conversation {
+  const { type, lastEventId, data } = message;
+  const id = lastEventId === before.lastEventId ? '' : lastEventId;
+  const event = type === 'message' ? '' : type;
+  const after = append(withAnswer(before, time), time, { kind: 'message', event, id, data });
+  return { ...after, lastEventId: id || before.lastEventId };
+}
+
+/** Adds what a change of the subscription's status tells: a request, its answer, or a break. */
+export function withStatus(before: Conversation, status: Status, time: number): Conversation {
+  const { state } = status;
+  const last = before.entries.at(-1);
+  if (state === 'open') return withAnswer(before, time);
+  if (state === 'connecting') {
+    if (last?.kind === 'request') return before;
+    // Back from the back/forward cache, the connection is gone without another word.
+    const broken = last && last.kind !== 'break' ? withBreak(before, 'reconnecting', time) : before;
+    return withRequest({ ...broken, isNewSource: true }, time);
+  }
+  // StrictMode takes its first request back before it is sent.
+  if (state === 'paused' && (last?.kind ?? 'request') === 'request') {
+    return { ...before, entries: before.entries.slice(0, -1) };
+  }
+  const isNewSource = before.isNewSource || state !== 'reconnecting' || status.dueAt !== undefined;
+  const code = state === 'closed' ? status.status : undefined;
+  return withBreak({ ...before, isNewSource }, state, time, code);
+}
+
+/** The last event ID that the latest request carried, and the first id that came after it, where there are both. */
+export function resumption(entries: readonly Entry[]): { after: string; with: string } | undefined {
+  const start = entries.findLastIndex(({ kind }) => kind === 'request');
+  const request = entries[start];
+  const first = entries.slice(start).find((entry) => entry.kind === 'message' && entry.id !== '');
+  if (request?.kind !== 'request' || request.lastEventId === '' || first?.kind !== 'message')
+    return undefined;
+  return { after: request.lastEventId, with: first.id };
+}
+
+/** A stretch of time, in ms since the epoch, that the connection was open or was not; `to` is missing while it lasts. */
+export interface Span {
+  key: number;
+  state: 'open' | Gap;
+  from: number;
+  to?: number;
+  /** The last id before it. */
+  after: string;
+}
+
+/** The stretches of time that the entries tell of, the earliest first. */
+export function spans(entries: readonly Entry[]): Span[] {
+  const all: Span[] = [];
+  let after = '';
+  for (const entry of entries) {
+    const { key, time, kind } = entry;
+    const state = kind === 'break' ? entry.state : 'open';
+    const current = all.at(-1);
+    if (kind !== 'request' && state !== current?.state) {
+      if (current) current.to = time;
+      all.push({ key, state, from: time, after });
+    }
+    if (kind === 'message') after = entry.id || after;
+  }
+  return all;
+}
+
+/** The ids on both sides of each break. */
+export function besideGaps(
+  entries: readonly Entry[],
+): { key: number; time: number; id: string; side: 'before' | 'after' }[] {
+  const gaps = entries.filter(({ kind }) => kind === 'break').map(({ key }) => key);
+  const messages = entries.filter((entry) => entry.kind === 'message').filter(({ id }) => id !== '');
+  const isBroken = (from = Infinity, to = Infinity): boolean => gaps.some((key) => from < key && key < to);
+  return messages.flatMap(({ key, time, id }, i) => [
+    ...(isBroken(messages[i - 1]?.key, key) ? [{ key, time, id, side: 'after' as const }] : []),
+    ...(isBroken(key, messages[i + 1]?.key) ? [{ key, time, id, side: 'before' as const }] : []),
+  ]);
+}
+
+/** The first byte that arrives proves an answer, whatever has been said of the status. */
+function withAnswer(before: Conversation, time: number): Conversation {
+  const last = before.entries.at(-1)?.kind;
+  if (last === 'answer' || last === 'message') return before;
+  const asked = last === 'request' ? before : withRequest(before, time);
+  return append({ ...asked, isNewSource: false }, time, { kind: 'answer' });
+}
+
+function withRequest(before: Conversation, time: number): Conversation {
+  const { url, lastEventId, isNewSource } = before;
+  const query =
+    lastEventId && `${url.includes('?') ? '&' : '?'}lastEventId=${encodeURIComponent(lastEventId)}`;
+  const path = isNewSource ? url + query : before.path;
+  const header = isNewSource ? '' : lastEventId;
+  return append({ ...before, path }, time, { kind: 'request', path, lastEventId, header });
+}
+
+function withBreak(before: Conversation, state: Gap, time: number, status?: number): Conversation {
+  const last = before.entries.at(-1);
+  if (last?.kind === 'break' && last.state === state) return before;
+  return append(before, time, { kind: 'break', state, status });
+}
+
+function append(before: Conversation, time: number, content: Content): Conversation {
+  const { entries, nextKey } = before;
+  const isFirst = !entries.some((entry) => nameOf(entry) === nameOf(content));
+  const entry = { ...content, key: nextKey, time, isFirst };
+  return { ...before, entries: [...entries, entry].slice(-ENTRIES_KEPT), nextKey: nextKey + 1 };
+}
+
+/** Entries of one name need one explanation. */
+function nameOf(content: Content): string {
+  if (content.kind === 'request') return `request ${content.lastEventId && 'again'}`;
+  return content.kind === 'message' ? `message ${content.event}` : content.kind;
+}
