@@ -60,11 +60,32 @@ describe.skipIf(isBrowserMissing())('under npm run dev', () => {
     await expect.poll(async () => (await health()).connections, { timeout: 5000 }).toBe(1);
   });
 
-  test('a server file that does not compile is an outage, and its correction ends it', async () => {
-    await edit('server/count.ts', 'const start =', 'const const start =');
-    await expect.poll(async () => (await fetch(`${server.url}/health`)).status, { timeout: 5000 }).toBe(500);
-    await page.getByText(/^reconnecting, attempt/).waitFor();
-    await edit('server/count.ts', 'const const start =', 'const start =');
+  test.each([
+    ['does not compile', 'server/count.ts', 'const start =', 'const const start ='],
+    ['finds a bad setting', 'server/settings.ts', '(): Settings {', "(): Settings { throw new Error('bad');"],
+    [
+      'throws in a timer that it never clears',
+      'server/app.ts',
+      'const app = express();',
+      "const app = express(); setInterval(() => { throw new Error('thrown in a timer'); }, 50);",
+    ],
+  ])(
+    'server code that %s is an outage of the stream, not of the page, and its correction ends it',
+    async (_what, file, right, wrong) => {
+      await edit(file, right, wrong);
+      await expect.poll(async () => (await fetch(`${server.url}/health`)).status).toBe(500);
+      expect((await fetch(server.url)).status).toBe(200);
+      await page.getByRole('status').getByText('reconnecting').waitFor();
+      await edit(file, wrong, right);
+      await expect.poll(async () => (await fetch(`${server.url}/health`)).status).toBe(200);
+    },
+  );
+
+  test('an import of a missing file is an outage that the new file ends', async () => {
+    await edit('server/app.ts', "import cors from 'cors';", "import './new.ts'; import cors from 'cors';");
+    await expect.poll(async () => (await fetch(`${server.url}/health`)).status).toBe(500);
+    await writeFile(join(folder, 'server', 'new.ts'), '');
+    await expect.poll(async () => (await fetch(`${server.url}/health`)).status).toBe(200);
   });
 
   test.each([
