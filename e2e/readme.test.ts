@@ -2,43 +2,54 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { dirname, join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { programPath } from './support/browser.ts';
-import { PITFALLS } from './pitfalls.ts';
 
-const readme = read('README.md');
-
-function read(file: string): string {
-  return readFileSync(join(import.meta.dirname, '..', file), 'utf8');
-}
-
-test.each(PITFALLS)(
-  'the handling of a pitfall and its test exist: “$test”',
-  ({ file, code, testFile, test }) => {
-    expect(read(file)).toContain(code);
-    expect(read(testFile)).toContain(test);
-  },
+const projectFolder = join(import.meta.dirname, '..');
+const READMES = ['README.md', 'e2e/README.md', 'bench/README.md', 'examples/README.md'].filter((file) =>
+  existsSync(join(projectFolder, file)),
 );
 
-test('all files that README links to exist', () => {
-  const links = [...readme.matchAll(/\]\((?!http)([^)#]+)/g)].map(([, file]) => file ?? '');
-  expect(links.length).toBeGreaterThan(20);
-  for (const file of links) expect(existsSync(join(import.meta.dirname, '..', file)), file).toBe(true);
+function read(file: string): string {
+  return readFileSync(join(projectFolder, file), 'utf8');
+}
+
+function allMatches(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([, found = '']) => found);
+}
+
+describe.each(READMES)('%s', (readme) => {
+  const text = read(readme);
+
+  test('links to files that exist', () => {
+    const links = allMatches(text, /\]\((?!http|#)([^)#]+)/g);
+    const missing = links.filter((file) => !existsSync(join(projectFolder, dirname(readme), file)));
+    expect(missing).toEqual([]);
+  });
+
+  test('names commands that exist', () => {
+    const { scripts } = JSON.parse(read('package.json'));
+    const named = allMatches(text, /npm (?:run )?(\w+)/g);
+    const known = ['install', 'ci', ...Object.keys(scripts)];
+    expect(named.filter((name) => !known.includes(name))).toEqual([]);
+    const files = allMatches(text, /(?:vitest run|--import tsx|node) ([\w./-]+\.tsx?)/g);
+    expect(files.filter((file) => !existsSync(join(projectFolder, file)))).toEqual([]);
+  });
 });
 
-test('all commands that README names are scripts, and all scripts are in README', () => {
-  const named = new Set([...readme.matchAll(/npm (?:run )?(\w+)/g)].map(([, name]) => name));
-  const scripts = Object.keys(JSON.parse(read('package.json')).scripts);
-  expect(scripts.filter((name) => !named.has(name))).toEqual([]);
-  expect([...named].filter((name) => ![...scripts, 'install', 'ci'].includes(name ?? ''))).toEqual([]);
+test('README names all scripts', () => {
+  const named = new Set(allMatches(read('README.md'), /npm (?:run )?(\w+)/g));
+  expect(Object.keys(JSON.parse(read('package.json')).scripts).filter((name) => !named.has(name))).toEqual(
+    [],
+  );
 });
 
 const analyze = programPath('systemd-analyze');
 test.skipIf(analyze === undefined)('the systemd unit in README is sound', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'unit-'));
   onTestFinished(() => rm(folder, { recursive: true }));
-  const unit = /^```ini\n(.*?)^```/ms.exec(readme)?.[1] ?? '';
+  const unit = /^```ini\n(.*?)^```/ms.exec(read('README.md'))?.[1] ?? '';
   const path = join(folder, 'counter@7001.service');
   await writeFile(path, unit.replace(/WorkingDirectory=.*/, `WorkingDirectory=${process.cwd()}`));
   execFileSync(analyze ?? '', ['verify', path], { stdio: 'pipe' });

@@ -8,7 +8,7 @@ import { shutdown } from './shutdown.ts';
 import { fullReaders, quietStream, slowReaders } from './slowReaders.ts';
 import { randomSeed } from '../support/random.ts';
 
-/** What the server must endure, at the length that README's figures have; e2e/abuse.test.ts is the quick form. */
+/** What the server must endure, at the length that README's figures have; e2e/abuse.proof.ts is the short form. */
 const PROOFS: Record<string, (seed: number) => Promise<Outcome>> = {
   'slow readers': () => slowReaders(fitting(1000), 60),
   // The kernel takes up to 2.6 MB for each of them, on the loopback interface at least.

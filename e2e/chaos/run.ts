@@ -282,9 +282,7 @@ function clock(at: number, startedAt: number): string {
 if (process.argv[1] === import.meta.filename) {
   const [minutes = '10', seed = String(randomSeed())] = process.argv.slice(2);
   if (!/^\d+(\.\d+)?$/.test(minutes) || !/^\d+$/.test(seed)) {
-    console.error(
-      `npm run chaos -- minutes seed: expected two numbers, found ${process.argv.slice(2).join(' ')}`,
-    );
+    console.error(`minutes seed: expected two numbers, found ${process.argv.slice(2).join(' ')}`);
     process.exit(1);
   }
   console.log(`seed ${seed}`);

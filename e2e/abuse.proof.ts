@@ -10,7 +10,7 @@ import { randomSeed } from './support/random.ts';
 /** The other tests keep the machine busy. */
 const LATE_MS = 5000;
 
-// The quick forms; `npm run abuse` is the long one. Each throws when a bound is broken.
+// The quick forms; e2e/abuse/run.ts is the long one. Each throws when a bound is broken.
 describe.concurrent('a server endures', () => {
   const seed = Number(process.env['ABUSE_SEED'] ?? randomSeed());
   console.log(`ABUSE_SEED=${seed}`);
