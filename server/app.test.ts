@@ -7,16 +7,16 @@ import supertest from 'supertest';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createApp, DRAIN_WINDOW_MS, type AppOptions } from './app.ts';
 import { createExpressServer } from './expressServer.ts';
-import { listen, request, type Connection, type TestServer } from '../e2e/support/testServer.ts';
+import { body, listen, request, type Connection, type TestServer } from '../e2e/support/testServer.ts';
 
 const GET_COUNT = request('GET', '/count');
 
-beforeEach(
-  () =>
-    void vi.useFakeTimers({
-      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
-    }),
-);
+beforeEach(() => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5); // so that each reconnection time is 1000 ms
+  vi.useFakeTimers({
+    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
+  });
+});
 afterEach(() => void vi.restoreAllMocks().useRealTimers());
 
 async function start(options?: AppOptions): Promise<TestServer & { drain: (windowMs?: number) => void }> {
@@ -27,12 +27,8 @@ async function start(options?: AppOptions): Promise<TestServer & { drain: (windo
 /** Opens a stream and waits for what comes before its first number. */
 async function openStream(server: TestServer, text = GET_COUNT): Promise<Connection> {
   const connection = server.send(text);
-  await connection.until('retry: 1000\n\n');
+  await connection.until(/retry: \d+\n\n/);
   return connection;
-}
-
-function body(answer: string): string {
-  return answer.slice(answer.indexOf('\r\n\r\n') + 4);
 }
 
 describe('GET /count', () => {
@@ -44,9 +40,11 @@ describe('GET /count', () => {
         'Content-Type: text/event-stream\r\n' +
         'Cache-Control: no-cache, no-transform\r\n' +
         'X-Accel-Buffering: no\r\n' +
-        'Connection: close\r\n' +
+        'Connection: keep-alive\r\n' +
+        'Keep-Alive: timeout=5\r\n' +
+        'Transfer-Encoding: chunked\r\n' +
         '\r\n' +
-        'retry: 1000\n\n',
+        'd\r\nretry: 1000\n\n\r\n',
     );
   });
 
@@ -128,6 +126,11 @@ describe('GET /count', () => {
     async (accept) => {
       const answer = await supertest(createApp().app).get('/count').set('Accept', accept);
       expect(answer.status).toBe(406);
+      expect(answer.headers).toMatchObject({
+        vary: 'Accept',
+        'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
+      });
       expect(answer.text).toBe(`Accept: expected text/event-stream, found ${JSON.stringify(accept)}\n`);
     },
   );
@@ -198,7 +201,7 @@ describe('connections', () => {
     const answer = await server.send(request('GET', '/count', 'Connection: close')).closed;
     expect(answer).toMatch(/^HTTP\/1.1 503 /);
     expect(answer).toContain('Retry-After: 1\r\n');
-    expect(body(answer)).toBe('connections: expected at most 2, found all taken\n');
+    expect(body(answer)).toBe('all 2 connections are taken, retry\n');
     first.socket.destroy();
     await expectConnections(server, 1);
     await openStream(server);
@@ -250,6 +253,7 @@ describe('GET /health', () => {
 
 describe('draining', () => {
   test('ends every stream after a reconnection time of its own', async () => {
+    vi.mocked(Math.random).mockRestore();
     const server = await start();
     const streams = await Promise.all(Array.from({ length: 50 }, () => openStream(server)));
     vi.advanceTimersByTime(1000);
@@ -257,7 +261,7 @@ describe('draining', () => {
     server.drain();
     const bodies = await Promise.all(streams.map(async (stream) => body(await stream.closed)));
     const delays = bodies.map((text) =>
-      Number(/^retry: 1000\n\nid: 1\ndata: 1\n\nretry: (\d+)\n\n$/.exec(text)?.[1]),
+      Number(/^retry: \d+\n\nid: 1\ndata: 1\n\nretry: (\d+)\n\n$/.exec(text)?.[1]),
     );
     expect(Math.min(...delays)).toBeGreaterThanOrEqual(0);
     expect(Math.max(...delays)).toBeLessThanOrEqual(DRAIN_WINDOW_MS);
@@ -279,7 +283,7 @@ describe('draining', () => {
     const answer = await supertest(app).get('/count');
     expect(answer.status).toBe(503);
     expect(answer.get('Retry-After')).toBe('1');
-    expect(answer.text).toBe('connections: expected a server that stays, found one that drains\n');
+    expect(answer.text).toBe('server is shutting down, retry\n');
   });
 });
 

@@ -4,11 +4,14 @@ import { count } from './count.ts';
 import { type EventStream, lastEventId, openEventStream } from './eventStream.ts';
 import { servePage } from './page.ts';
 
-/** A draining server spreads the return of its clients over this time; client/App.tsx waits longer before it gives up. */
+/** A draining server spreads the reconnects of its clients over this time. client/App.tsx waits longer before it gives up. */
 export const DRAIN_WINDOW_MS = 3000;
 
-/** The largest last event ID. Beyond 2^53 numbers lose precision: a tick every millisecond gets there in 142,000 years. */
+/** The largest last event ID. From 2^53 on, numbers lose precision. */
 const MAX_LAST_EVENT_ID = 2 ** 52;
+
+/** Headers of answers that are no stream. */
+const NO_STREAM = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
 
 export interface AppOptions {
   /** Streams that may be open at a time. Default 10,000. */
@@ -24,7 +27,7 @@ export interface AppOptions {
 /** What `createApp` builds. */
 export interface CounterApp {
   app: Express;
-  /** Ends every stream, asks each client to come back after its own random part of `withinMs`, and lets none in. */
+  /** Accepts no more streams, and asks the clients of open ones to reconnect, each at a random time within `withinMs`. */
   drain(withinMs?: number): void;
 }
 
@@ -41,29 +44,35 @@ export function createApp(options: AppOptions = {}): CounterApp {
 
   app.get('/health', (_req, res) => {
     const status = draining ? 'draining' : 'ok';
-    res.status(draining ? 503 : 200).json({ status, connections: streams.size });
+    res
+      .status(draining ? 503 : 200)
+      .set(NO_STREAM)
+      .json({ status, connections: streams.size });
   });
 
   const route = app.route('/count');
   route.all(cors({ origin: corsOrigin, methods: ['GET', 'HEAD'] }));
   route.get((req, res) => {
     if (!req.accepts('text/event-stream')) {
-      return refuse(res, 406, 'Accept', 'text/event-stream', quote(req.get('Accept')));
+      res.vary('Accept');
+      return refuse(res, 406, `Accept: expected text/event-stream, found ${quote(req.get('Accept'))}`);
     }
     const id = lastEventId(req);
     if (!/^\d{0,16}$/.test(id) || Number(id) > MAX_LAST_EVENT_ID) {
-      return refuse(res, 400, 'last event ID', `a whole number from 0 to ${MAX_LAST_EVENT_ID}`, quote(id));
+      const expected = `expected a whole number from 0 to ${MAX_LAST_EVENT_ID}`;
+      return refuse(res, 400, `last event ID: ${expected}, found ${quote(id)}`);
     }
     if (draining || streams.size >= maxConnections) {
-      res.set('Retry-After', '1');
-      return draining
-        ? refuse(res, 503, 'connections', 'a server that stays', 'one that drains')
-        : refuse(res, 503, 'connections', `at most ${maxConnections}`, 'all taken');
+      res.set({ 'Retry-After': '1', 'Access-Control-Expose-Headers': 'Retry-After' });
+      const line = draining
+        ? 'server is shutting down, retry'
+        : `all ${maxConnections} connections are taken, retry`;
+      return refuse(res, 503, line);
     }
     openEventStream(req, res, (stream) => {
       const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
-      if (draining || streams.size > maxConnections) askToReconnect(stream); // things have changed since it was asked for
+      if (draining || streams.size > maxConnections) askToReconnect(stream); // the request may have waited for its turn
       return () => {
         stop();
         streams.delete(stream);
@@ -72,12 +81,12 @@ export function createApp(options: AppOptions = {}): CounterApp {
   });
   route.all((req, res) => {
     res.set('Allow', 'GET, HEAD');
-    refuse(res, 405, 'method', 'GET or HEAD', quote(req.method));
+    refuse(res, 405, `method: expected GET or HEAD, found ${quote(req.method)}`);
   });
 
   if (pageFolder !== undefined) {
     app.use(servePage(pageFolder));
-    app.use((req, res) => refuse(res, 404, 'path', '/, /count or /health', quote(req.path)));
+    app.use((req, res) => refuse(res, 404, `path: expected /, /count or /health, found ${quote(req.path)}`));
   }
   app.use(reportError);
 
@@ -91,20 +100,20 @@ export function createApp(options: AppOptions = {}): CounterApp {
   };
 }
 
-/** Answers with one line that says what was expected and what came. */
-function refuse(res: Response, status: number, what: string, expected: string, found: string): void {
-  res.status(status).type('text/plain').send(`${what}: expected ${expected}, found ${found}\n`);
+/** Answers with one line of text that says what is wrong. */
+function refuse(res: Response, status: number, line: string): void {
+  res.status(status).set(NO_STREAM).type('text/plain').send(`${line}\n`);
 }
 
-/** What a client sent, cut to what fits into a line. */
+/** What a client sent, quoted and cut to fit a line. */
 function quote(text = ''): string {
   return JSON.stringify(text.slice(0, 80));
 }
 
-/** Tells the operator everything and the client the status alone. */
+/** Logs the error; the client learns the status alone. */
 const reportError: ErrorRequestHandler = (error, _req, res, next) => {
   const status = Number(error?.status ?? 500);
   if (status >= 500) console.error(error);
   if (res.headersSent) return next(error);
-  res.sendStatus(status);
+  res.set(NO_STREAM).sendStatus(status);
 };

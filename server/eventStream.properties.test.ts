@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { describe, expect, test } from 'vitest';
 import { formatMessage, openEventStream, type Message } from './eventStream.ts';
-import { listen, request } from '../e2e/support/testServer.ts';
+import { body, listen, request } from '../e2e/support/testServer.ts';
 
 /** What has a meaning in the format, or somewhere on the way, or is more than one byte or one code unit long. */
 const DELICATE = [
@@ -101,9 +101,8 @@ describe('any messages', () => {
       }),
     );
     const client = server.send(request('GET', '/'));
-    const bytes = Buffer.from(await client.closed);
-    const body = bytes.subarray(bytes.indexOf('\r\n\r\n') + 4);
-    expect(read([body])).toEqual([...sent, { event: 'end', data: '' }].map(received));
+    const bytes = Buffer.from(body(await client.closed));
+    expect(read([bytes])).toEqual([...sent, { event: 'end', data: '' }].map(received));
   });
 });
 

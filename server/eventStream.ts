@@ -1,119 +1,235 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Duplex, Writable } from 'node:stream';
 
-/** The name of the last event of a stream that is finished for good: its client does not come back. */
+/** The last event of a finished stream: its client does not reconnect. */
 export const END_EVENT = 'end';
 
-/**
- * A client for which more than this waits gets what waits and the end of its stream; it comes back and goes on from there.
- * Small frames take a dozen times as much memory while they wait.
- */
-export const MAX_BUFFERED_BYTES = 16 * 1024;
+/** The event that is sent after a silence, so that proxies and the client's watchdog see a live connection. */
+export const HEARTBEAT_EVENT = 'heartbeat';
 
-/** A client that takes nothing of what waits for it is cut after this time or, if it began to take it, after twice the time. */
+/**
+ * A client whose backlog exceeds this may not fall behind by as much again: it gets its backlog, is disconnected,
+ * reconnects and resumes. One turn of the event loop may send any amount, such as a snapshot.
+ */
+export const MAX_BUFFERED_BYTES = 8 * 1024;
+
+/** A client that takes nothing of its backlog for `heartbeatMs`, and then for this time, is disconnected. */
 export const STALLED_AFTER_MS = 30_000;
 
-/** The events of a stream: what data each name brings. `message` is an event without a name. */
+/** The type of `data` by the name of the event. An event that is sent without a name is a `message`. */
 export type Events = Record<string, string | number>;
+type EventsOf<E> = { [Name in keyof E]: string | number }; // so that an interface fits, too
 
-/** A value as JSON text, which keeps its type on the wire: `json` writes it, `parse` in client/subscribe.ts reads it. */
+/** A value as JSON text that keeps its type: written by `json`, read by `parse` in client/subscribe.ts. */
 export type Json<Value> = string & { readonly __json: Value };
 
-/**
- * One message of an event stream (HTML, "Server-sent events", 9.2.5 to 9.2.6).
- * `data` may hold several lines; `id` and `event` may not, and an empty `id` would make the client forget its last one.
- */
-export type Message<E extends Events = Events, Id extends string | number = string | number> = {
-  [Name in keyof E]:
-    | { event: Name; data: E[Name]; id?: OneLine<Id> }
-    | ('message' extends Name ? { event?: never; data: E[Name]; id?: OneLine<Id> } : never);
+/** A message of these events. `data` may have several lines; `event` and `id` may not. */
+export type Message<E extends EventsOf<E> = Events, Id = string | number> = {
+  [Name in keyof E]: Named<Name, E[Name], Id> | ('message' extends Name ? Unnamed<E[Name], Id> : never);
 }[keyof E];
-
-/** Finds a line end in a text that is known at compile time; the others are found by `frame`. */
+type Named<Name, Data, Id> = { event: Name; data: Data; id?: OneLine<Id> };
+type Unnamed<Data, Id> = { event?: never; data: Data; id?: OneLine<Id> };
 type OneLine<Id> = Id & (Id extends `${string}${'\n' | '\r'}${string}` ? { expected: 'one line' } : unknown);
 
-/** What a source may do with its stream: `() => stream.finish()`, not `stream.finish`. When it has closed, sending does nothing. */
-export interface EventStream<E extends Events = Events> {
-  /**
-   * Sends one message. Throws a `TypeError` when `id` or `event` is not one line of text without control characters, and
-   * for the events `open`, `error` and `end`, which mean something else to clients. There is no back-pressure: what a
-   * client does not take in time ends its stream (`MAX_BUFFERED_BYTES`), and it comes back for the rest.
-   */
+/** What a source feeds. No method throws: bad input is logged and cuts this stream alone. */
+export interface EventStream<E extends EventsOf<E> = Events> {
+  /** Aborted when the stream has closed, whoever closed it. */
+  readonly signal: AbortSignal;
   send<const Id extends string | number>(message: Message<E, Id>): void;
-  /** Sends a comment (HTML 9.2.5): it keeps proxies awake, but no client hears it, its watchdog neither. */
+  /** Sends a comment. EventSource ignores comments, so they do not reset the client's watchdog. */
   comment(text: string): void;
-  /** Says with a last event, `end`, that nothing more will come, and closes. */
+  /** Back-pressure: resolves when the client has room for more, or when the stream has closed. */
+  ready(): Promise<void>;
+  /** Ends the stream for good: the client does not reconnect. */
   finish(): void;
-  /**
-   * Closes, and asks the client to come back after `reconnectionTimeMs`; a watchdog that is shorter brings it back sooner.
-   * Throws a `RangeError` unless that is from 0 to 2^31.
-   */
-  reconnectAfter(reconnectionTimeMs: number): void;
+  /** Ends the stream and asks the client to reconnect after this time. */
+  reconnectAfter(ms: number): void;
 }
 
 /**
- * Feeds a stream from the moment that it is open; returns what stops that when the stream has closed, whoever closed it.
- * A source that throws at once is logged and costs its own stream alone; what throws later is not caught here.
+ * Feeds a stream. It may return a function, which is called when the stream has closed. An async source is the stream's whole
+ * life: when it resolves, the stream finishes. An error is logged and cuts this stream alone, so that its client reconnects.
  */
-export type Source<E extends Events = Events> = (stream: EventStream<E>) => () => void;
+export type Source<E extends EventsOf<E> = Events> = (
+  stream: EventStream<E>,
+) => void | (() => void) | Promise<void>;
+
+export interface EventStreamOptions {
+  /** After a cut a client reconnects within half to one and a half times this: not all return at once. Default 1000. */
+  reconnectionTimeMs?: number;
+  /** Silence after which a heartbeat is sent. Default 15,000; 0 turns it off. */
+  heartbeatMs?: number;
+}
+
+type Response = ServerResponse | Http2ServerResponse;
 
 /**
- * Answers a request with an event stream (`text/event-stream`, never cached, transformed or buffered on its way) and
- * feeds it from `source`. The headers and the reconnection time (default 1000 ms) leave at once; HEAD gets only the headers.
- * The connection carries nothing else and closes with the stream. Throws a `RangeError` for a reconnection time that `reconnectAfter` refuses.
+ * Answers a request with an event stream. The headers and the reconnection time leave at once; HEAD gets the headers alone.
+ * Throws a `TypeError` or a `RangeError` for a bad argument before anything is sent.
  */
-export function openEventStream<E extends Events = Events>(
-  req: IncomingMessage,
-  res: ServerResponse,
+export function openEventStream<E extends EventsOf<E> = Events>(
+  req: IncomingMessage | Http2ServerRequest,
+  res: Response,
   source: Source<E>,
-  options?: { reconnectionTimeMs?: number },
-): void;
-export function openEventStream(
-  req: IncomingMessage,
-  res: ServerResponse,
-  source: Source,
-  { reconnectionTimeMs = 1000 } = {},
+  { reconnectionTimeMs = 1000, heartbeatMs = 15_000 }: EventStreamOptions = {},
 ): void {
-  // The end of the connection ends the body, so a frame needs no chunk around it and goes to the socket as it is: cheaper than res.write.
-  const { socket } = req;
-  const reconnectionTime = retry(reconnectionTimeMs);
-  res.removeHeader('Transfer-Encoding'); // tells Node not to add it
-  res.writeHead(200, {
-    'Content-Type': 'text/event-stream',
-    'Cache-Control': 'no-cache, no-transform',
-    'X-Accel-Buffering': 'no',
-    Connection: 'close',
-  });
-  if (req.method === 'HEAD') {
-    res.end();
-    return;
-  }
-  res.write(reconnectionTime);
+  if (typeof source !== 'function') throw expected('source', 'a function', source);
+  const retry = inRange('reconnectionTimeMs', reconnectionTimeMs) * (0.5 + Math.random());
+  const heartbeat = inRange('heartbeatMs', heartbeatMs);
+
+  const headers = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache, no-transform' };
+  res.writeHead(200, { ...headers, 'X-Accel-Buffering': 'no' });
+  if (req.method === 'HEAD') return void res.end();
+  const body: Writable = res;
+  body.write(formatRetry(retry));
 
   const start = (): void => {
-    if (res.destroyed) return;
-    try {
-      res.once('close', source(new Stream(res, socket)));
-    } catch (error) {
-      console.error(error);
-      res.destroy();
-    }
+    const channel = 'stream' in res ? res.stream : res.socket;
+    if (!channel || channel.destroyed) return;
+    const stream = new Stream<E>(res, channel, heartbeat);
+    void stream.run(source);
+    res.on('close', () => stream.close());
   };
-  // Not at once: a pipelined request gets the socket when the answers before it are out, and its own headers follow then.
+  // A pipelined request waits: its response has no socket until those before it have ended.
   if (res.socket) process.nextTick(start);
-  else res.once('socket', () => process.nextTick(start));
+  else res.on('socket', () => process.nextTick(start));
 }
 
-/**
- * The last event ID that a client comes back with, or `''` (HTML 9.2.2, "last event ID string"). The header of a native
- * reconnect wins over `?lastEventId=`, which a re-created EventSource uses because it can set no header: a native
- * reconnect repeats the URL, with the older id in it.
- */
+class Stream<E extends EventsOf<E>> implements EventStream<E> {
+  readonly #res: Response;
+  readonly #channel: Duplex & { setTimeout?(ms: number): unknown }; // the socket, or a stream of HTTP/2
+  readonly #heartbeatMs: number;
+  #stop: (() => void) | undefined;
+  #controller: AbortController | undefined;
+  #isEnded = false;
+  #isClosed = false;
+  #isStalled = false;
+  #limit = Infinity;
+
+  constructor(res: Response, channel: Duplex, heartbeatMs: number) {
+    this.#res = res;
+    this.#channel = channel;
+    this.#heartbeatMs = heartbeatMs;
+    res.on('timeout', () => this.#timeout());
+    this.#startTimeout();
+  }
+
+  async run(source: Source<E>): Promise<void> {
+    try {
+      const result = source(this);
+      if (typeof result === 'function') this.#stop = result;
+      else if (typeof result?.then === 'function') await result.then(() => this.finish());
+      else if (result !== undefined) throw expected('source', 'nothing, a function or a promise', result);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isEnded = this.#isClosed = true;
+    this.#controller?.abort();
+    try {
+      await this.#stop?.();
+    } catch (error) {
+      console.error(error);
+    }
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#isClosed) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  send<Id extends string | number>(message: Message<E, Id>): void {
+    this.#put(formatMessage, message);
+  }
+
+  comment(text: string): void {
+    this.#put(formatComment, text);
+  }
+
+  finish(): void {
+    this.#put(formatEmpty, END_EVENT, true);
+  }
+
+  reconnectAfter(ms: number): void {
+    this.#put(formatRetry, ms, true);
+  }
+
+  ready(): Promise<void> {
+    const { writableLength, writableHighWaterMark } = this.#channel;
+    if (this.#isEnded || writableLength < writableHighWaterMark) return Promise.resolve();
+    return new Promise((resolve) => this.#channel.once('drain', resolve).once('close', resolve));
+  }
+
+  #put<Value>(format: (value: Value) => string, value: Value, isLast = false): void {
+    if (this.#isEnded) return;
+    try {
+      const text = format(value);
+      if (isLast) this.#end(text);
+      else if (this.#isBehind()) this.#end('');
+      else write(this.#res, text);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Closes the connection, too. `Connection: close` would say so before, but then fetch takes a cut for the end. */
+  #end(text: string): void {
+    this.#isEnded = true;
+    this.#res.on('finish', () => this.#channel.end());
+    this.#res.end(text);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isClosed) return; // an error because the client has left is nobody's
+    console.error(error);
+    this.#isEnded = true;
+    this.#res.destroy();
+  }
+
+  #isBehind(): boolean {
+    const backlog = this.#channel.writableLength;
+    if (backlog <= MAX_BUFFERED_BYTES) this.#limit = Infinity;
+    else if (this.#limit === Infinity) {
+      this.#limit = Number.MAX_VALUE; // for this turn, for a client can take nothing before its end
+      setImmediate(() => (this.#limit = this.#channel.writableLength + MAX_BUFFERED_BYTES));
+    }
+    return backlog > this.#limit;
+  }
+
+  /** Takes the place of the server's idle timeout, which is not meant for streams. */
+  #startTimeout(): void {
+    this.#channel.setTimeout?.(this.#isStalled ? STALLED_AFTER_MS : this.#heartbeatMs || STALLED_AFTER_MS);
+  }
+
+  /** Nothing has been sent for a while, or the client has not taken it. */
+  #timeout(): void {
+    const wasStalled = this.#isStalled;
+    this.#isStalled = this.#channel.writableLength > 0;
+    if (this.#isStalled && wasStalled) return void this.#res.destroy();
+    if (!this.#isStalled && this.#heartbeatMs > 0) this.#put(formatEmpty, HEARTBEAT_EVENT);
+    this.#startTimeout();
+  }
+}
+
+/** One write where Node's `res.write` makes four: a fifth less CPU. It gives way to whoever has wrapped `res.write`. */
+function write(res: Response, text: string): void {
+  const isNodes = res instanceof ServerResponse && res.write === ServerResponse.prototype.write;
+  const writable: Writable = res;
+  if (!isNodes || !res.chunkedEncoding || !res.socket) writable.write(text);
+  else res.socket.write(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
+}
+
+// The wire format: HTML, section 9.2, "Server-sent events".
+
+/** The last event ID of a client that reconnects, or `''`. A native reconnect repeats an older query, so the header wins. */
 export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
   const header = headers['last-event-id'];
   const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
-  // Node gives the header's bytes one by one, and they are UTF-8.
-  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : String(query);
+  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : String(query); // UTF-8, read as Latin-1
 }
 
 /** Writes a value as JSON text, on one line. */
@@ -122,80 +238,38 @@ export function json(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** A message as it stands on the wire (HTML 9.2.5, "Parsing an event stream"). */
-export function formatMessage({ id, event, data }: Message): string {
+type Fields = { event?: PropertyKey; id?: string | number; data: string | number };
+
+/** A message as it stands on the wire. Throws a `TypeError` for what does not fit there. */
+export function formatMessage({ event, id, data }: Fields): string {
   if (event === 'open' || event === 'error' || event === END_EVENT) {
-    throw new TypeError(`event: expected a name that clients do not take for something else, found ${event}`);
+    throw expected('event', 'another name than open, error and end', event);
   }
+  if (typeof data !== 'string' && typeof data !== 'number') throw expected('data', 'text or a number', data);
   const eventField = event === undefined ? '' : `event: ${oneLine('event', event)}\n`;
   const idField = id === undefined ? '' : `id: ${oneLine('id', id)}\n`;
-  const dataField = typeof data === 'number' ? data : data.replaceAll(LINE_END, '\ndata: ');
-  return `${eventField}${idField}data: ${dataField}\n\n`;
+  return `${eventField}${idField}data: ${String(data).replaceAll(LINE_END, '\ndata: ')}\n\n`;
 }
 
-/** A class: with closures each stream takes 2 kB more and each frame a tenth, for among thousands nothing is in the CPU's cache. */
-class Stream implements EventStream {
-  readonly #res: ServerResponse;
-  readonly #socket: Socket;
-  #ended = false; // as #res.writableEnded, which would bring the response into the cache for each frame
+const formatComment = (text: string): string => `: ${text.replaceAll(LINE_END, '\n: ')}\n\n`;
+const formatEmpty = (event: string): string => `event: ${event}\ndata: \n\n`;
+const formatRetry = (ms: number): string => `retry: ${Math.round(inRange('retry', ms))}\n\n`;
 
-  constructor(res: ServerResponse, socket: Socket) {
-    this.#res = res;
-    this.#socket = socket;
-    res.setTimeout(0, () => (socket.writableLength > 0 ? socket.destroy() : socket.setTimeout(0)));
-    this.#watch();
-  }
-
-  send(message: Message): void {
-    this.#write(formatMessage(message));
-  }
-
-  comment(text: string): void {
-    this.#write(`: ${text.replaceAll(LINE_END, '\n: ')}\n\n`);
-  }
-
-  finish(): void {
-    this.#end(`event: ${END_EVENT}\ndata: \n\n`);
-  }
-
-  reconnectAfter(reconnectionTimeMs: number): void {
-    this.#end(retry(reconnectionTimeMs));
-  }
-
-  #write(text: string): void {
-    if (this.#ended) return;
-    // Looked at before the write: a message may be longer than the limit, and a client that reads must get on.
-    if (this.#socket.writableLength > MAX_BUFFERED_BYTES) this.#end('');
-    else this.#socket.write(text);
-    this.#watch();
-  }
-
-  /** Lets the timeout run only while something waits, else every write would have to put it off. */
-  #watch(): void {
-    if (this.#socket.writableLength > 0 && this.#socket.timeout === 0)
-      this.#socket.setTimeout(STALLED_AFTER_MS);
-  }
-
-  #end(text: string): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#res.end(text);
-    this.#watch();
-  }
-}
-
+/** "Lines must be separated by either a CRLF character pair, a single LF character, or a single CR character." */
 const LINE_END = /\r\n|\r|\n/g;
 
-/** A line end would inject fields or whole messages; no control character comes back in the header `Last-Event-ID`. */
-function oneLine(field: string, value: string | number): string | number {
-  if (typeof value === 'string' && (value === '' || /\p{Cc}/u.test(value))) {
-    throw new TypeError(`${field}: expected one line of text, found ${JSON.stringify(value)}`);
-  }
-  return value;
+/** A line end would inject a field or a message, an empty ID resets the client's, a control character does not come back. */
+function oneLine(field: string, value: PropertyKey): string | number {
+  if (typeof value === 'number' || (typeof value === 'string' && /^\P{Cc}+$/u.test(value))) return value;
+  throw expected(field, 'one line of text or a number', value);
 }
 
-/** Sets the client's reconnection time (HTML 9.2.5, "retry"), which is digits alone. */
-function retry(ms: number): string {
-  if (!(ms >= 0 && ms < 2 ** 31)) throw new RangeError(`retry: expected 0 to 2^31 ms, found ${ms}`);
-  return `retry: ${Math.round(ms)}\n\n`;
+function inRange(name: string, ms: number): number {
+  if (typeof ms === 'number' && ms >= 0 && ms < 2 ** 31) return ms;
+  throw new RangeError(`${name}: expected 0 to 2^31 ms, found ${ms}`);
+}
+
+function expected(name: string, what: string, found: unknown): TypeError {
+  const text = typeof found === 'string' ? JSON.stringify(found) : String(found);
+  return new TypeError(`${name}: expected ${what}, found ${text}`);
 }

@@ -162,7 +162,7 @@ function one(dice: Random, paths: string[]): string {
 
 /** A stream has no end: its client leaves. */
 function isStream(received: string): boolean {
-  return received.includes('\r\n\r\nretry: 1000\n\n');
+  return /\r\n\r\n[\da-f]+\r\nretry: \d+\n\n/.test(received);
 }
 
 function check(received: string, statuses: Map<string, number>): void {

@@ -16,8 +16,8 @@ export interface Connection {
   socket: Socket;
   /** All that has come so far. */
   received(): string;
-  /** Waits until `text` has come. Rejects when the connection closes before. */
-  until(text: string): Promise<string>;
+  /** Waits until this text has come. Rejects when the connection closes before. */
+  until(wanted: string | RegExp): Promise<string>;
   /** Waits until the connection has closed, and gives all that came. */
   closed: Promise<string>;
 }
@@ -43,6 +43,21 @@ export function request(method: string, path: string, ...headers: string[]): str
   return [`${method} ${path} HTTP/1.1`, 'Host: localhost', ...headers, '', ''].join('\r\n');
 }
 
+/** The body of an answer, without the frame of each of its chunks. The last may be missing. */
+export function body(answer: string): string {
+  const from = answer.indexOf('\r\n\r\n') + 4;
+  if (!/^Transfer-Encoding: chunked\r$/im.test(answer.slice(0, from))) return answer.slice(from);
+  let bytes = Buffer.from(answer.slice(from));
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const size = /^([\da-f]+)\r\n/.exec(bytes.toString('latin1', 0, 20));
+    if (size?.[1] === undefined) return Buffer.concat(chunks).toString();
+    const end = size[0].length + Number.parseInt(size[1], 16);
+    chunks.push(bytes.subarray(size[0].length, end));
+    bytes = bytes.subarray(end + 2);
+  }
+}
+
 function open(port: number, text: string): Connection {
   const socket = connect(port, '127.0.0.1');
   let received = '';
@@ -54,13 +69,13 @@ function open(port: number, text: string): Connection {
   socket.write(text);
   onTestFinished(() => void socket.destroy());
 
-  const until = (wanted: string): Promise<string> =>
+  const until = (wanted: string | RegExp): Promise<string> =>
     new Promise((resolve, reject) => {
       const look = (): void => {
-        if (received.includes(wanted)) resolve(received);
+        if (typeof wanted === 'string' ? received.includes(wanted) : wanted.test(received)) resolve(received);
       };
       socket.on('data', look);
-      socket.once('close', () => reject(new Error(`closed before ${JSON.stringify(wanted)}: ${received}`)));
+      socket.once('close', () => reject(new Error(`closed before ${String(wanted)}: ${received}`)));
       look();
     });
   return { socket, received: () => received, until, closed };
