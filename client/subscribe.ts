@@ -1,26 +1,26 @@
-/** The name of the event that ends a stream for good. The server sends it last. */
+/** Name of the event that ends a stream for good: the server sends it last. */
 export const END_EVENT = 'end';
 
-/** The name of the event that the server sends when it has nothing else to say, so that silence means a dead connection. */
+/** Name of the event that the server sends when it has had nothing else to send for a while. */
 export const HEARTBEAT_EVENT = 'heartbeat';
 
-/** Exponential backoff with full jitter: each delay is a random part of a time that doubles from the first to the last. */
+/** Backoff with full jitter: each delay is a random part of a time that doubles, from the first to the second of these. */
 export const BACKOFF_START_MS = 1000;
 export const BACKOFF_CAP_MS = 30_000;
 
-/** A stream that has lived this long is steady: the next failure is the first one again. */
+/** After a stream that lived this long, the count of failures starts anew. */
 export const STEADY_AFTER_MS = 15_000;
 
-/** How long a refusal may take to explain itself, ms. */
+/** How long to wait for the reason for a refusal. */
 export const HEAD_TIMEOUT_MS = 5000;
 
-/** The longest `Retry-After` that is honoured, ms. */
+/** The longest `Retry-After` that is honoured. */
 export const RETRY_AFTER_CAP_MS = 3_600_000;
 
 /**
- * The state of a subscription. `attempt` counts the failures since a stream was last steady. `dueAt` (ms since the epoch) is when
- * the next attempt starts; it is missing while an attempt is under way, or when only the browser knows. `status` is
- * the HTTP status of the refusal, where there was one and it is known.
+ * The state of a subscription. `attempt` counts the failures since the last steady stream. `dueAt` (ms since the epoch)
+ * is when the next attempt starts; it is missing during an attempt, and while the browser reconnects by itself. `status`
+ * is the HTTP status of the last refusal, if known.
  */
 export type Status =
   | { state: 'connecting' }
@@ -29,61 +29,61 @@ export type Status =
   | { state: 'paused' }
   | { state: 'closed'; status?: number };
 
-/** Names events and their data, as an interface or a type. `message` is the type of an event without a name. */
+/** The names of events and their data, as an interface or a type. An event without a name is a `message`. */
 export type EventData<E> = { [Type in keyof E]: string | number };
-
-/** Any event. */
 export type Events = Record<string, string | number>;
 
-/** A handler for each event. EventSource has its own `open` and `error`, so events of these names do not exist. */
+/** A handler for each event. `open` and `error` are EventSource's own: a server cannot send events of these names. */
 export type Handlers<E extends EventData<E> = Events> = {
   readonly [Type in keyof E]: (message: MessageEvent<Text<E[Type]>>) => void;
 } & { readonly open?: never; readonly error?: never };
 
-/** On the wire, a number is text too. */
+/** On the wire, numbers are text too. */
 type Text<Data> = Data extends number ? `${Data}` : Data;
 
-/** Parses what the server's `json` wrote. Throws a `SyntaxError` for invalid JSON; it does not check the type. */
+/** Parses what the server's `json` wrote. Throws a `SyntaxError` if it is not JSON; it does not check the type. */
 export function parse<Value>(text: string & { readonly __json: Value }): Value {
   return JSON.parse(text);
 }
 
 export interface SubscribeOptions {
-  /** Called whenever the status changes, first with `connecting`. */
+  /** Called with each new status, from `connecting` on. */
   onStatus?: ((status: Status) => void) | undefined;
   /**
-   * Silence after which the connection counts as dead, ms. Make it longer than the server's heartbeat interval and its longest
-   * reconnection time together. Default: 40,000. `Infinity` turns the watchdog off.
+   * Watchdog: after this much silence the connection counts as dead, ms. Keep it longer than the server's heartbeat
+   * interval and its longest reconnection time together. Default: 40,000. `Infinity` turns it off.
    */
   staleAfterMs?: number | undefined;
   /** Whether to close the connection while the page is hidden. Default: false. */
   pauseWhenHidden?: boolean | undefined;
   /** Whether to send cookies to another origin. Default: false. */
   withCredentials?: boolean | undefined;
-  /** Starts after this event, when you kept its id elsewhere. Default: from the stream's beginning. */
+  /** Resume after this event, if you kept its ID elsewhere. Default: start at the stream's beginning. */
   lastEventId?: string | undefined;
 }
 
-/** A subscription to an event stream. */
 export interface Subscription {
   readonly status: Status;
   /** Closes the connection. A paused subscription needs no cleanup. */
   pause(): void;
-  /** Connects again and resumes after the last event. */
+  /** Connects again, and resumes after the last event. Does nothing after the end of the stream or a final refusal. */
   resume(): void;
-  /** Cuts the connection. It comes back after a backoff, as from any failure. */
+  /** Cuts the connection. The subscription reconnects after a backoff, as after any failure. */
   drop(): void;
   /** Closes the subscription for good. */
   close(): void;
 }
 
 /**
- * Subscribes to the event stream at `url` (HTML, 9.2 "Server-sent events") and connects at once. A function is asked for the URL
- * at each attempt. Throws a `SyntaxError` when the URL is invalid.
+ * Connects to the event stream at `url` (HTML, 9.2 "Server-sent events") and stays connected until you or the server end it.
+ * Each event is handed on once and in order if the server resumes after the last event ID. A function as `url` is called
+ * before each request, for example to add a fresh token. Throws a `SyntaxError` if the first URL is invalid.
  *
- * Each event is handed on once and in order, provided that the server resumes after the last event ID. The browser reconnects by
- * itself after a steady stream was cut, with the header `Last-Event-ID`. After any other failure, and always when `url` is
- * a function, a new EventSource follows after a backoff, with the query parameter `lastEventId`.
+ * Where a bare EventSource differs: it reconnects at a fixed pace for ever, and stops at any refusal. Here the browser
+ * reconnects once, with the header `Last-Event-ID`, when a steady stream is cut and `url` is a string. All other attempts
+ * follow a backoff and carry the query parameter `lastEventId`, appended or replaced; `retry` does not apply to them.
+ * Statuses 204 and 4xx, except 408, 425 and 429, close the subscription. An event without a handler neither resets the
+ * watchdog nor advances the last event ID, and an empty `id` resets that only after another on the same connection.
  */
 export function subscribe<E extends EventData<E> = Events>(
   url: string | (() => string),
@@ -97,19 +97,23 @@ export function subscribe(
 ): Subscription {
   const { onStatus, staleAfterMs = 40_000, pauseWhenHidden = false, withCredentials = false } = options;
   let { lastEventId = '' } = options;
-  let status: Status = { state: 'paused' };
+  let status: Status = { state: 'connecting' };
   let running = false;
-  let attempt = 0;
-  let refusal: { status?: number } = {};
-  /** Whether HEAD answers as GET does; unknown until asked. */
-  let headTells: boolean | undefined;
   let source: EventSource | undefined;
   let question: AbortController | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let attempt = 0;
+  let refusal: { status?: number } = {};
+  let retryAfterMs = 0;
   let openedAt = 0;
   let heardAt = 0;
 
-  resume();
+  try {
+    resume();
+  } catch (error) {
+    close();
+    throw error;
+  }
   return {
     pause,
     resume,
@@ -131,13 +135,13 @@ export function subscribe(
   function pause(): void {
     if (!running) return;
     stop();
-    setStatus({ state: 'paused' });
+    rest();
   }
 
-  function close(answer: { status?: number } = {}): void {
+  function close(reason: { status?: number } = {}): void {
     if (status.state === 'closed') return;
     stop();
-    setStatus({ state: 'closed', ...answer });
+    setStatus({ state: 'closed', ...reason });
   }
 
   function stop(): void {
@@ -152,28 +156,36 @@ export function subscribe(
 
   function connect(): void {
     disconnect();
-    if (pauseWhenHidden && isHidden()) return setStatus({ state: 'paused' });
-    const current = new EventSource(address(), { withCredentials });
-    let hasId = false;
-    source = current;
-    listen('open', opened);
-    listen('error', failed);
-    for (const type of new Set([...Object.keys(handlers), HEARTBEAT_EVENT, END_EVENT])) {
-      if (type !== 'open' && type !== 'error') listen(type, receive);
+    if (pauseWhenHidden && isHidden()) return rest();
+    try {
+      source = listen(new EventSource(address(), { withCredentials }));
+    } catch (error) {
+      fail();
+      throw error;
     }
     watch();
     setStatus(attempt === 0 ? { state: 'connecting' } : { state: 'reconnecting', attempt });
+  }
 
-    function listen(type: string, heard: (message: MessageEvent<string>) => void): void {
+  function listen(current: EventSource): EventSource {
+    let hasId = false;
+    on('open', opened);
+    on('error', failed);
+    for (const type of new Set([...Object.keys(handlers), HEARTBEAT_EVENT, END_EVENT])) {
+      if (type !== 'open' && type !== 'error') on(type, receive);
+    }
+    return current;
+
+    function on(type: string, listener: (message: MessageEvent<string>) => void): void {
       current.addEventListener(type, (message) => {
-        // An EventSource may speak after it was closed: what came in the same chunk, or WebKit's after a return from its cache.
-        if (source === current) heard(message);
+        // A closed EventSource may speak: of what came in the same chunk, or in WebKit, which revives it when the page comes back.
+        if (source === current) listener(message);
         else current.close();
       });
     }
 
     function receive(message: MessageEvent<string>): void {
-      // A new EventSource starts without an id. Once it has had one, an empty one is the server's.
+      // A new EventSource starts with an empty ID; after another, an empty one comes from the server.
       hasId ||= message.lastEventId !== '';
       if (hasId) lastEventId = message.lastEventId;
       watch();
@@ -189,101 +201,92 @@ export function subscribe(
     clearTimeout(timer);
     question?.abort();
     source?.close();
-    question = undefined;
-    source = undefined;
+    question = source = undefined;
+  }
+
+  function rest(): void {
+    disconnect();
+    if (status.state !== 'paused') setStatus({ state: 'paused' });
   }
 
   function opened(): void {
     openedAt = performance.now();
-    headTells = undefined;
     refusal = {};
     watch();
     setStatus({ state: 'open' });
   }
 
   function failed(): void {
-    if (source?.readyState === EventSource.OPEN) return; // the server sent an event of this name
-    const wasOpen = status.state === 'open';
-    if (wasOpen && performance.now() - openedAt >= STEADY_AFTER_MS) attempt = 0;
-    if (source?.readyState === EventSource.CLOSED && headTells === undefined) return refused();
-    if (source?.readyState === EventSource.CLOSED || !wasOpen || attempt > 0 || typeof url !== 'string')
-      return fail();
+    if (source?.readyState === EventSource.OPEN) return; // the server sent an event named `error`
+    if (source?.readyState === EventSource.CLOSED) return void refused();
+    const isFirst = status.state === 'open' && nextAttempt() === 1;
+    if (!isFirst || typeof url !== 'string') return fail();
     attempt = 1;
-    setStatus({ state: 'reconnecting', attempt });
+    setStatus({ state: 'reconnecting', attempt }); // left to the browser
   }
 
-  /** The browser gave up because of the answer, and does not say what it was. */
-  function refused(): void {
-    attempt += 1;
-    void ask();
-  }
-
-  async function ask(): Promise<void> {
+  /** After any other answer than a stream the browser gives up, and does not tell which: HEAD asks again, seldom in a long outage. */
+  async function refused(): Promise<void> {
+    attempt = nextAttempt();
+    if (attempt >= 10 && attempt % 20 !== 0) return backOff();
     disconnect();
     const current = new AbortController();
     question = current;
     timer = setTimeout(() => current.abort(), HEAD_TIMEOUT_MS);
     setStatus({ state: 'reconnecting', attempt, ...refusal });
-    const answer = await head(current.signal);
+    const answer = await head(current.signal).catch(() => undefined); // no answer says nothing
     if (question !== current) return;
     if (answer && isFinal(answer.status)) return close({ status: answer.status });
-    const isOutage = answer !== undefined && isTemporary(answer.status);
-    if (headTells && !isOutage) {
-      headTells = undefined;
-      return connect();
-    }
-    headTells = isOutage;
-    refusal = isOutage ? { status: answer.status } : {};
-    backOff(isOutage ? retryAfterMs(answer) : 0);
+    refusal = answer && isTemporary(answer.status) ? { status: answer.status } : {};
+    retryAfterMs = readRetryAfter(answer?.headers.get('Retry-After') ?? '');
+    backOff();
   }
 
-  function head(signal: AbortSignal): Promise<Response | undefined> {
+  async function head(signal: AbortSignal): Promise<Response> {
     return fetch(address(), {
       method: 'HEAD',
       headers: { Accept: 'text/event-stream' },
       credentials: withCredentials ? 'include' : 'same-origin',
       cache: 'no-store',
       signal,
-    }).catch(() => undefined); // no answer says nothing
+    });
   }
 
   function fail(): void {
-    attempt += 1;
+    attempt = nextAttempt();
+    refusal = {};
+    retryAfterMs = 0;
     backOff();
   }
 
-  function backOff(leastMs = 0): void {
+  function backOff(): void {
     disconnect();
     const longest = Math.min(BACKOFF_CAP_MS, BACKOFF_START_MS * 2 ** (attempt - 1));
-    const delay = leastMs + Math.random() * longest;
-    timer = setTimeout(tryAgain, delay);
+    const delay = retryAfterMs + Math.random() * longest;
+    timer = setTimeout(connect, delay);
     setStatus({ state: 'reconnecting', attempt, dueAt: Date.now() + delay, ...refusal });
   }
 
-  function tryAgain(): void {
-    // HEAD may be wrong about GET: every tenth attempt is a real one.
-    if (attempt % 10 === 0) headTells = undefined;
-    if (!headTells) return connect();
-    attempt += 1;
-    void ask();
+  function nextAttempt(): number {
+    const isSteady = status.state === 'open' && performance.now() - openedAt >= STEADY_AFTER_MS;
+    return isSteady ? 1 : attempt + 1;
   }
 
   /** Restarts the watchdog. */
   function watch(): void {
-    heardAt = Date.now(); // goes on while the machine sleeps, as performance.now() need not
+    heardAt = Date.now(); // goes on while the machine sleeps, unlike timers
     clearTimeout(timer);
-    // One more turn, because Firefox runs a late timer before the events that came before it.
+    // One more turn, because Firefox runs a late timer before the events that waited with it.
     if (staleAfterMs < 2 ** 31) timer = setTimeout(() => (timer = setTimeout(fail)), staleAfterMs);
   }
 
   function pageChanged({ type }: Event): void {
-    // For ever, or until the back/forward cache gives the page back; an open stream may cost it its place there.
+    // The back/forward cache may give the page back. Firefox does not keep one whose connection is open.
     if (type === 'pagehide') return disconnect();
-    if (type === 'visibilitychange' && isHidden() && !pauseWhenHidden) return;
-    const isWaiting = status.state === 'reconnecting';
+    if (pauseWhenHidden && isHidden()) return rest();
+    if (type === 'visibilitychange' && isHidden()) return;
     const isSilent = Date.now() - heardAt >= staleAfterMs;
-    if (pauseWhenHidden && isHidden()) connect();
-    else if (!source || isWaiting || isSilent) tryAgain();
+    if (!source || status.state === 'reconnecting' || isSilent) connect();
   }
 
   function address(): string {
@@ -302,29 +305,28 @@ function isHidden(): boolean {
   return globalThis.document?.visibilityState === 'hidden';
 }
 
-/** Appends or replaces the parameter as text: the rest of the query may be signed. */
+/** Edits the query as text: it may be signed, and URLSearchParams would write it anew. */
 function withLastEventId(url: string, lastEventId: string): string {
   if (lastEventId === '') return url;
-  const [address = ''] = url.split('#'); // a fragment is never sent
-  const parameter = `lastEventId=${encodeURIComponent(lastEventId)}`;
-  const replaced = address.replace(/([?&])lastEventId=[^&]*/, (_, mark: string) => mark + parameter);
-  if (replaced !== address) return replaced;
-  return `${address}${address.includes('?') ? '&' : '?'}${parameter}`;
+  const [address = ''] = url.split('#'); // fragments are not sent
+  const id = encodeURIComponent(lastEventId);
+  const parameter = /([?&]lastEventId=)[^&]*/;
+  if (parameter.test(address)) return address.replace(parameter, (_, name: string) => name + id);
+  return `${address}${address.includes('?') ? '&' : '?'}lastEventId=${id}`;
 }
 
-/** 408 Request Timeout, 425 Too Early and 429 Too Many Requests pass, and so do the server's own errors but 501 Not Implemented. */
+/** Whether the same request may succeed later. 501 Not Implemented is about HEAD. */
 function isTemporary(status: number): boolean {
   return [408, 425, 429].includes(status) || (status >= 500 && status !== 501);
 }
 
-/** 204 No Content means that there is nothing to reconnect to (HTML 9.2.3). 405 speaks of HEAD alone. */
+/** 204 No Content asks a client to stop (HTML, 9.2.3). 405 Method Not Allowed is about HEAD. */
 function isFinal(status: number): boolean {
   return status === 204 || (status >= 400 && status < 500 && status !== 405 && !isTemporary(status));
 }
 
-/** `Retry-After` (HTTP, RFC 9110, 10.2.3) is in seconds or a date. */
-function retryAfterMs({ headers }: Response): number {
-  const value = headers.get('Retry-After') ?? '';
+/** Reads `Retry-After`, seconds or a date (RFC 9110, 10.2.3), as ms from now. */
+function readRetryAfter(value: string): number {
   const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return ms > 0 ? Math.min(ms, RETRY_AFTER_CAP_MS) : 0;
 }

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useInsertionEffect, useRef, useState } from 'react';
 import {
   subscribe,
   type EventData,
@@ -9,22 +9,22 @@ import {
   type Subscription,
 } from './subscribe.ts';
 
-/** The status of a subscription and what a page can do with it. The three functions are stable. */
+/** The status of a subscription and what a page can do with it. The functions are the same at every render. */
 export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume' | 'drop'> {
   status: Status;
 }
 
 export interface EventSourceOptions extends SubscribeOptions {
-  /** Whether to subscribe. While this is false there is no connection; the place in the stream is kept. Default: true. */
+  /** Whether to be connected. `false` is a pause: the place in the stream is kept. Default: true. */
   enabled?: boolean | undefined;
 }
 
 /**
- * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers, and a function as `url`,
- * may change at every render without a reconnect. Another string is another stream, which starts from its beginning.
- * The names of the events and the options are those of the first render with a `url`.
+ * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers, `onStatus` and a
+ * function as `url` may change at every render without a reconnect. Another string is another stream, read from its
+ * beginning and not paused. The other options, and which events have handlers, are those of the first render with a `url`.
  *
- * React batches renders. Call `flushSync` in a handler that needs a render for each message.
+ * React batches renders: several events may make one. Call `flushSync` in a handler for a render an event.
  */
 export function useEventSource<E extends EventData<E> = Events>(
   url: string | (() => string),
@@ -40,16 +40,17 @@ export function useEventSource(
   const key = typeof url === 'string' ? url : undefined;
   const [status, setStatus] = useState<Status>({ state: enabled ? 'connecting' : 'paused' });
   const [paused, setPaused] = useState(false);
-  const [current, setCurrent] = useState(key);
-  if (current !== key) {
-    setCurrent(key);
+  const [lastKey, setLastKey] = useState(key);
+  if (key !== lastKey) {
+    setLastKey(key);
     setPaused(false);
     setStatus({ state: enabled ? 'connecting' : 'paused' });
   }
 
-  const latest = useRef({ url, handlers, options });
-  useEffect(() => {
-    latest.current = { url, handlers, options };
+  // An insertion effect: a layout effect warns on React 18's server, and a passive one is late for an event after the commit.
+  const latest = useRef({ key, url, handlers, options });
+  useInsertionEffect(() => {
+    latest.current = { key, url, handlers, options };
   });
 
   // A ref, so that the last event ID survives StrictMode's second mount and a hidden Activity.
@@ -62,19 +63,21 @@ export function useEventSource(
 
     function start(): Subscription {
       const names = Object.keys(latest.current.handlers);
-      return subscribe(key ?? askUrl, Object.fromEntries(names.map((name) => [name, handle])), {
+      return subscribe(key ?? askUrl, Object.fromEntries(names.map((name) => [name, receive])), {
         ...latest.current.options,
         onStatus: changed,
       });
     }
     function askUrl(): string {
-      const asked = latest.current.url;
+      const { url: asked } = latest.current;
       return typeof asked === 'string' ? asked : asked();
     }
-    function handle(message: MessageEvent<string>): void {
-      latest.current.handlers[message.type]?.(message);
+    function receive(message: MessageEvent<string>): void {
+      // Between a render with another `url` and its effect, the old stream is still open.
+      if (latest.current.key === key) latest.current.handlers[message.type]?.(message);
     }
     function changed(next: Status): void {
+      if (latest.current.key !== key) return;
       setStatus(next);
       latest.current.options.onStatus?.(next);
     }
