@@ -159,9 +159,15 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
   }
 
   ready(): Promise<void> {
-    const { writableLength, writableHighWaterMark } = this.#channel;
-    if (this.#isEnded || writableLength < writableHighWaterMark) return Promise.resolve();
-    return new Promise((resolve) => this.#channel.once('drain', resolve).once('close', resolve));
+    const channel = this.#channel;
+    if (this.#isEnded || channel.writableLength < channel.writableHighWaterMark) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        channel.off('drain', done).off('close', done);
+        resolve();
+      };
+      channel.on('drain', done).on('close', done);
+    });
   }
 
   #put<Value>(format: (value: Value) => string, value: Value, isLast = false): void {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { createServer, type RequestListener } from 'node:http';
+import { connect, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 /** A real server on a free port; it and its connections are gone when the test has finished. */
@@ -25,11 +25,15 @@ export interface Connection {
 /** Listens on a free port of the loopback interface. */
 export async function listen(listener: RequestListener | Server): Promise<TestServer> {
   const server = typeof listener === 'function' ? createServer(listener) : listener;
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) =>
+    sockets.add(socket.once('close', () => sockets.delete(socket))),
+  );
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(async () => {
     server.close();
-    server.closeAllConnections();
+    for (const socket of sockets) socket.destroy();
     await once(server, 'close');
   });
   const address = server.address();

@@ -1,0 +1,224 @@
+import { once } from 'node:events';
+import * as http from 'node:http';
+import * as http2 from 'node:http2';
+import * as https from 'node:https';
+import type { Server } from 'node:net';
+import type { Readable } from 'node:stream';
+import compression from 'compression';
+import express from 'express';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { cert, key } from '../e2e/support/certificate.ts';
+import { body, listen, request } from '../e2e/support/testServer.ts';
+import { openEventStream, type EventStream, type Source } from './eventStream.ts';
+
+afterEach(() => void vi.restoreAllMocks());
+
+/** A server of one transport, and a client for it. */
+interface Transport {
+  serve(source: Source): Server;
+  get(port: number, method?: string): Promise<Readable>;
+}
+
+const TRANSPORTS: Record<string, Transport> = {
+  http: {
+    serve: (source) => http.createServer((req, res) => openEventStream(req, res, source)),
+    get: (port) => answer(http.get({ port, host: '127.0.0.1' })),
+  },
+  https: {
+    serve: (source) => https.createServer({ cert, key }, (req, res) => openEventStream(req, res, source)),
+    get: (port) => answer(https.get({ port, host: '127.0.0.1', ca: cert })),
+  },
+  http2: {
+    serve: secureHttp2,
+    async get(port, method = 'GET') {
+      const session = http2.connect(`https://localhost:${port}`, { ca: cert });
+      onTestFinished(() => session.destroy());
+      const stream = session.request({ ':path': '/', ':method': method });
+      await once(stream, 'response');
+      return stream;
+    },
+  },
+  'http2, to a client that speaks HTTP/1.1': {
+    serve: secureHttp2,
+    get: (port) => answer(https.get({ port, host: '127.0.0.1', ca: cert })),
+  },
+};
+
+function secureHttp2(source: Source): http2.Http2SecureServer {
+  return http2.createSecureServer({ cert, key, allowHTTP1: true }, (req, res) =>
+    openEventStream(req, res, source),
+  );
+}
+
+async function answer(asked: http.ClientRequest): Promise<Readable> {
+  const [message]: http.IncomingMessage[] = await once(asked, 'response');
+  if (message === undefined) throw new Error('expected an answer');
+  onTestFinished(() => void message.destroy());
+  message.on('error', () => {}); // one that is cut
+  return message;
+}
+
+/** What has been read, growing. */
+function reading(stream: Readable): { text: string } {
+  const read = { text: '' };
+  stream.setEncoding('utf8').on('data', (chunk: string) => (read.text += chunk));
+  return read;
+}
+
+describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => {
+  test('a burst of one turn arrives on one connection, and so does what follows', async () => {
+    const { port } = await listen(
+      serve((stream) => {
+        for (let id = 1; id <= 2000; id++) stream.send({ id, data: 'x'.repeat(500) });
+        const timer = setTimeout(() => {
+          stream.send({ id: 2001, data: 'later' });
+          stream.finish();
+        });
+        return () => clearTimeout(timer);
+      }),
+    );
+    const client = await get(port);
+    const read = reading(client);
+    await once(client, 'end');
+    const ids = [...read.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
+    expect(ids).toEqual(Array.from({ length: 2001 }, (_, i) => i + 1));
+    expect(read.text).toMatch(/event: end\ndata: \n\n$/);
+  });
+
+  test('a snapshot of 30 kB and what follows in its turn arrive on one connection that goes on', async () => {
+    let stream: EventStream | undefined;
+    const { port } = await listen(
+      serve((opened) => {
+        stream = opened;
+        opened.send({ event: 'snapshot', data: 'x'.repeat(30_000) });
+        for (let n = 1; n <= 100; n++) opened.send({ data: n });
+      }),
+    );
+    const read = reading(await get(port));
+    await vi.waitUntil(() => read.text.endsWith('data: 100\n\n'));
+    stream?.send({ data: 'on' });
+    await vi.waitUntil(() => read.text.endsWith('data: on\n\n'));
+  });
+
+  test('back-pressure lets through whatever a source sends', async () => {
+    const { port } = await listen(
+      serve(async (stream) => {
+        for (let id = 1; id <= 3000 && !stream.signal.aborted; id++) {
+          stream.send({ id, data: 'x'.repeat(1000) });
+          await stream.ready();
+        }
+      }),
+    );
+    const client = await get(port);
+    const read = reading(client);
+    await once(client, 'end');
+    expect(read.text.match(/^id: /gm)).toHaveLength(3000);
+  });
+
+  test('a client that stalls is disconnected', async () => {
+    let stream: EventStream | undefined;
+    let channel: { timeout?: number | undefined; setTimeout(ms: number): unknown } | undefined;
+    const server = serve((opened) => {
+      stream = opened;
+    });
+    server.on('request', (_req: unknown, res: http.ServerResponse | http2.Http2ServerResponse) => {
+      channel = 'stream' in res ? res.stream : (res.socket ?? undefined);
+    });
+    const { port } = await listen(server);
+    const client = await get(port);
+    client.pause();
+    await vi.waitUntil(() => stream !== undefined);
+    for (let i = 0; i < 8000; i++) stream?.send({ data: 'x'.repeat(1000) });
+    // The test has no half a minute: the two timeouts are shortened, the second once the first has passed.
+    let passed = 0;
+    while (stream?.signal.aborted === false) {
+      channel?.setTimeout(50);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      passed += 1;
+      expect(passed).toBeLessThan(50);
+    }
+  });
+
+  test('a client that leaves aborts the signal', async () => {
+    let stream: EventStream | undefined;
+    const { port } = await listen(
+      serve((opened) => {
+        stream = opened;
+      }),
+    );
+    const client = await get(port);
+    await vi.waitUntil(() => stream !== undefined);
+    client.destroy();
+    await vi.waitUntil(() => stream?.signal.aborted);
+    stream?.send({ data: 'too late' });
+  });
+});
+
+test('HEAD over HTTP/2 ends', async () => {
+  const { serve, get } = TRANSPORTS['http2'] ?? {};
+  const { port } = await listen(serve?.(() => {}) ?? http.createServer());
+  const client = await get?.(port, 'HEAD');
+  client?.resume();
+  if (client) await once(client, 'end');
+});
+
+test('an HTTP/1.0 client gets a body that the end of the connection ends', async () => {
+  const server = await listen((req, res) =>
+    openEventStream(req, res, (stream) => {
+      stream.send({ data: 'all' });
+      stream.finish();
+    }),
+  );
+  const text = await server.send('GET / HTTP/1.0\r\n\r\n').closed;
+  expect(text).not.toContain('Transfer-Encoding');
+  expect(body(text)).toMatch(/^retry: \d+\n\ndata: all\n\nevent: end\ndata: \n\n$/);
+});
+
+describe('under a middleware that wraps res.write and res.end', () => {
+  test('every byte is counted', async () => {
+    let bytes = 0;
+    const app = express();
+    app.use((_req, res, next) => {
+      const { write, end } = res;
+      const count = (chunk: unknown): void => {
+        if (typeof chunk === 'string') bytes += Buffer.byteLength(chunk);
+      };
+      Object.assign(res, {
+        write(...given: Parameters<typeof write>) {
+          count(given[0]);
+          return write.apply(res, given);
+        },
+        end(...given: Parameters<typeof end>) {
+          count(given[0]);
+          return end.apply(res, given);
+        },
+      });
+      next();
+    });
+    app.get('/', (req, res) =>
+      openEventStream(req, res, (stream) => {
+        for (let id = 1; id <= 100; id++) stream.send({ id, data: 'straße' });
+        stream.finish();
+      }),
+    );
+    const text = body(await (await listen(app)).send(request('GET', '/')).closed);
+    expect(bytes).toBe(Buffer.byteLength(text));
+    expect(text.match(/straße/g)).toHaveLength(100);
+  });
+
+  test('that compresses, frames still arrive one by one', async () => {
+    const app = express().use(compression({ threshold: 0 }));
+    let stream: EventStream | undefined;
+    app.get('/', (req, res) =>
+      openEventStream(req, res, (opened) => {
+        stream = opened;
+      }),
+    );
+    const client = (await listen(app)).send(request('GET', '/', 'Accept-Encoding: gzip'));
+    for (const data of ['one', 'two']) {
+      await vi.waitUntil(() => stream !== undefined);
+      stream?.send({ data });
+      await client.until(`data: ${data}\n\n`);
+    }
+  });
+});
