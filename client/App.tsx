@@ -57,8 +57,8 @@ export function App(): ReactElement {
       <header>
         <h1>Server-sent events</h1>
         <p>
-          One HTTP response that never ends: the server adds a message, and the page shows it. When it is cut,
-          the next request goes on after the last message seen.
+          One HTTP response that never ends, a message at a time. When it is cut, the next request goes on
+          where it stopped.
         </p>
       </header>
       <section className="counter">

@@ -28,7 +28,7 @@ function resumed(entries: readonly Entry[]): string {
   const ids = resumption(entries);
   if (ids === undefined) return '';
   const isNext = /^\d+$/.test(ids.after) && ids.with === String(Number(ids.after) + 1);
-  return ` · resumed after ${ids.after}, ${isNext ? 'nothing lost' : `with ${ids.with}`}`;
+  return ` · resumed after ${ids.after}${isNext ? ', nothing lost' : ` with ${ids.with}`}`;
 }
 
 function NextAttempt({ dueAt }: { dueAt: number }): string {

@@ -1,5 +1,5 @@
 import { memo, useLayoutEffect, useRef, type ReactElement } from 'react';
-import { besideGaps, spans, type Entry } from './conversation.ts';
+import { besideBreaks, stretchesOf, type Entry } from './conversation.ts';
 import { useNow } from './useNow.ts';
 
 /** The time between the ends of the line; the right end is now. index.css moves the line at the same pace. */
@@ -15,11 +15,12 @@ const WORDS = { open: 'open', reconnecting: 'offline', paused: 'paused', closed:
 
 /** The last seconds as a line: a dot for each message, and a break for each time without a connection. */
 export function Timeline({ entries }: { entries: readonly Entry[] }): ReactElement {
-  const stretches = spans(entries);
+  const stretches = stretchesOf(entries);
   const current = stretches.at(-1);
   const isBroken = current !== undefined && current.state !== 'open';
-  const newest = entries.at(-1)?.time ?? 0;
-  const now = Math.max(newest, useNow(isBroken));
+  const looked = useNow(isBroken);
+  const newest = entries.at(-1)?.time ?? looked;
+  const now = Math.max(newest, looked);
   const origin = newest - (newest % ORIGIN_STEP_MS);
 
   const track = useRef<HTMLDivElement>(null);
@@ -44,7 +45,9 @@ export function Timeline({ entries }: { entries: readonly Entry[] }): ReactEleme
               data-state={state}
               style={{ left: place(from), width: percent(to - from) }}
             >
-              {state !== 'open' && to > from && `${((to - from) / 1000).toFixed(1)} s ${WORDS[state]}`}
+              {state !== 'open' && to > from && (
+                <span className="gap">{`${((to - from) / 1000).toFixed(1)} s ${WORDS[state]}`}</span>
+              )}
             </i>
           ))}
           {entries
@@ -52,10 +55,10 @@ export function Timeline({ entries }: { entries: readonly Entry[] }): ReactEleme
             .map(({ key, time }) => (
               <Dot key={key} left={place(time)} />
             ))}
-          {besideGaps(entries)
+          {besideBreaks(entries)
             .filter(isNear)
             .map(({ key, time, id, side }) => (
-              <span key={`${key} ${side}`} className="id" data-side={side} style={{ left: place(time) }}>
+              <span key={key} className="id" data-side={side} style={{ left: place(time) }}>
                 {id}
               </span>
             ))}

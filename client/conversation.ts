@@ -84,8 +84,8 @@ export function resumption(entries: readonly Entry[]): { after: string; with: st
   return { after: request.lastEventId, with: first.id };
 }
 
-/** A stretch of time, in ms since the epoch, that the connection was open or was not; `to` is missing while it lasts. */
-export interface Span {
+/** A stretch of time, in ms since the epoch, with a connection or without; `to` is missing while it lasts. */
+export interface Stretch {
   key: number;
   state: 'open' | Gap;
   from: number;
@@ -94,34 +94,38 @@ export interface Span {
   after: string;
 }
 
-/** The stretches of time that the entries tell of, the earliest first. */
-export function spans(entries: readonly Entry[]): Span[] {
-  const all: Span[] = [];
+/** The stretches of time that the entries tell of, by turns with a connection and without, the earliest first. */
+export function stretchesOf(entries: readonly Entry[]): Stretch[] {
+  const stretches: Stretch[] = [];
   let after = '';
   for (const entry of entries) {
-    const { key, time, kind } = entry;
-    const state = kind === 'break' ? entry.state : 'open';
-    const current = all.at(-1);
-    if (kind !== 'request' && state !== current?.state) {
-      if (current) current.to = time;
-      all.push({ key, state, from: time, after });
+    if (entry.kind === 'message') after = entry.id || after;
+    if (entry.kind === 'request') continue;
+    const state = entry.kind === 'break' ? entry.state : 'open';
+    const current = stretches.at(-1);
+    if (current && (current.state === 'open') === (state === 'open')) {
+      current.state = state;
+      continue;
     }
-    if (kind === 'message') after = entry.id || after;
+    if (current) current.to = entry.time;
+    stretches.push({ key: entry.key, state, from: entry.time, after });
   }
-  return all;
+  return stretches;
 }
 
-/** The ids on both sides of each break. */
-export function besideGaps(
+/** The messages with an id that stand before a break, after one, or between two. */
+export function besideBreaks(
   entries: readonly Entry[],
-): { key: number; time: number; id: string; side: 'before' | 'after' }[] {
-  const gaps = entries.filter(({ kind }) => kind === 'break').map(({ key }) => key);
+): { key: number; time: number; id: string; side: 'before' | 'after' | 'both' }[] {
+  const breaks = entries.filter(({ kind }) => kind === 'break').map(({ key }) => key);
   const messages = entries.filter((entry) => entry.kind === 'message').filter(({ id }) => id !== '');
-  const isBroken = (from = Infinity, to = Infinity): boolean => gaps.some((key) => from < key && key < to);
-  return messages.flatMap(({ key, time, id }, i) => [
-    ...(isBroken(messages[i - 1]?.key, key) ? [{ key, time, id, side: 'after' as const }] : []),
-    ...(isBroken(key, messages[i + 1]?.key) ? [{ key, time, id, side: 'before' as const }] : []),
-  ]);
+  const isBroken = (from = Infinity, to = Infinity): boolean => breaks.some((key) => from < key && key < to);
+  return messages.flatMap(({ key, time, id }, i) => {
+    const isBefore = isBroken(key, messages[i + 1]?.key);
+    const isAfter = isBroken(messages[i - 1]?.key, key);
+    if (!isBefore && !isAfter) return [];
+    return [{ key, time, id, side: isBefore && isAfter ? 'both' : isBefore ? 'before' : 'after' }];
+  });
 }
 
 /** The first byte that arrives proves an answer, whatever has been said of the status. */
@@ -157,5 +161,6 @@ function append(before: Conversation, time: number, content: Content): Conversat
 /** Entries of one name need one explanation. */
 function nameOf(content: Content): string {
   if (content.kind === 'request') return `request ${content.lastEventId && 'again'}`;
+  if (content.kind === 'break') return `break ${content.state}`;
   return content.kind === 'message' ? `message ${content.event}` : content.kind;
 }
