@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { EventSource } from 'eventsource';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { subscribe, type Handlers, type Status } from '../client/subscribe.ts';
-import { startExample, type ServerProcess } from './support/processes.ts';
+import { freePort, launch, listeningOn, type ServerProcess } from './support/processes.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
 const COPIED = ['server/eventStream.ts', 'client/subscribe.ts', 'client/useEventSource.ts'];
@@ -40,7 +40,9 @@ beforeAll(async () => {
     writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' })),
     symlink(join(projectFolder, 'node_modules'), join(folder, 'node_modules'), 'junction'),
   ]);
-  server = await startExample(folder);
+  const port = await freePort();
+  const command = [process.execPath, '--import', 'tsx', 'server.ts'];
+  server = await listeningOn(port, launch(command, { env: { PORT: String(port) }, folder }));
 });
 afterAll(async () => {
   vi.unstubAllGlobals();

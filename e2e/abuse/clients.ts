@@ -1,9 +1,8 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
-
-/** A request without a body, with the headers given as lines. */
-export function request(method: string, path: string, ...headers: string[]): string {
-  return [`${method} ${path} HTTP/1.1`, 'Host: localhost', ...headers, '', ''].join('\r\n');
-}
+import { request } from '../support/testServer.ts';
+import { eventually } from './outcome.ts';
 
 /** Connects and sends `text`; an error is one of the ways to close. */
 export async function send(port: number, text: string): Promise<Socket> {
@@ -52,36 +51,35 @@ export async function scriptOf(port: number): Promise<string> {
 
 /** A client that reads what it gets, as a person at a page does. */
 export interface Reader {
-  /** How late its latest number came, measured from its first, ms. */
+  /** How late its latest number came, measured from its first, ms. Throws when a number was missing, double or not one. */
   worstMs(): number;
-  numbers(): number;
   leave(): void;
 }
 
-/** Opens a stream whose numbers are due every `tickMs`, and reads it. `worstMs` throws when a number is missing, double or not one. */
-export async function read(port: number, tickMs: number, path = '/count'): Promise<Reader> {
-  const socket = await send(port, request('GET', path));
+/** Opens a stream whose numbers are due every `tickMs`, and reads it from its first number on. */
+export async function read(port: number, tickMs: number): Promise<Reader> {
+  const call = get({ port, host: '127.0.0.1', path: '/count', agent: false });
+  const [answer]: IncomingMessage[] = await once(call, 'response');
   let [text, number, first, worst, wrong] = ['', 0, 0, 0, ''];
-  socket.setEncoding('utf8').on('data', (chunk: string) => {
+  answer?.setEncoding('utf8').on('data', (chunk: string) => {
     const frames = (text + chunk).split('\n\n');
     text = frames.pop() ?? '';
     for (const frame of frames) {
-      if (!frame.startsWith('id: ')) continue;
+      if (frame.startsWith('retry: ')) continue;
       number += 1;
       if (frame !== `id: ${number}\ndata: ${number}`) wrong ||= frame;
       first ||= performance.now();
       worst = Math.max(worst, performance.now() - first - (number - 1) * tickMs);
     }
   });
-  socket.once('close', () => (wrong ||= 'the end'));
-  await Promise.race([happens(socket, 'data'), happens(socket, 'close')]);
+  answer?.on('error', () => {}).once('close', () => (wrong ||= 'the end'));
+  await eventually('the first number', () => number > 0);
   return {
     worstMs() {
       if (wrong !== '') throw new Error(`reader: expected number ${number}, found ${JSON.stringify(wrong)}`);
       return worst;
     },
-    numbers: () => number,
-    leave: () => void socket.destroy(),
+    leave: () => void call.destroy(),
   };
 }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { many, read, request, send } from './clients.ts';
+import { request } from '../support/testServer.ts';
+import { many, read, send } from './clients.ts';
 import { atMost, eventually, same, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';
 

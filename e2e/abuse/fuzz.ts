@@ -1,4 +1,5 @@
-import { ask, many, request, scriptOf } from './clients.ts';
+import { request } from '../support/testServer.ts';
+import { ask, many, scriptOf } from './clients.ts';
 import { atMost, eventually, same, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';
 import { generator, type Random } from '../support/random.ts';

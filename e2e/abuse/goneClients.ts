@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { happens, many, request, scriptOf, send } from './clients.ts';
+import { request } from '../support/testServer.ts';
+import { happens, many, scriptOf, send } from './clients.ts';
 import { atMost, eventually, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';
 import { generator, type Random } from '../support/random.ts';

@@ -1,6 +1,8 @@
-import { happens, many, request, send } from './clients.ts';
+import { body, request } from '../support/testServer.ts';
+import { happens, many, send } from './clients.ts';
 import { atMost, same, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';
+import { ended } from '../support/processes.ts';
 
 /** `DRAIN_DEADLINE_MS` in server/main.ts, and a busy machine's second. */
 const DEADLINE_MS = 5000 + 1000;
@@ -15,15 +17,19 @@ export async function shutdown(streams: number, why: keyof typeof ENDS): Promise
   const server = await startProbed({ env: { MAX_CONNECTIONS: `${streams}` } });
   try {
     const before = await server.figures('collect');
-    const bodies = await many(streams, () => open(server.port));
+    const answers = await many(streams, () => open(server.port));
     const after = await server.figures('collect');
-    const end = server.ended();
+    const from = performance.now();
+    const end = ended(server.child, server.output).then(({ code }) => ({
+      code,
+      ms: performance.now() - from,
+    }));
     if (why === 'SIGTERM') server.child.kill(why);
     else server.child.send('throw');
     const delays = await Promise.all(
-      bodies.map(async (body) => {
-        const text = await body();
-        const delay = /\n\nretry: (\d+)\n\n$/.exec(text)?.[1];
+      answers.map(async (closed) => {
+        const text = await closed();
+        const delay = /\n\nretry: (\d+)\n\n$/.exec(body(text))?.[1];
         if (delay === undefined) throw new Error(`stream: expected a retry at its end, found ${text}`);
         return delay;
       }),

@@ -1,12 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Socket } from 'node:net';
 import { MAX_BUFFERED_BYTES, STALLED_AFTER_MS } from '../../server/eventStream.ts';
-import { many, read, request, send } from './clients.ts';
+import { request } from '../support/testServer.ts';
+import { many, read, send } from './clients.ts';
 import { atMost, eventually, same, type Outcome } from './outcome.ts';
 import { startProbed, type Probed } from './process.ts';
 
 /** Clients that read on beside those that don't. */
 const READERS = 20;
+
+/** The default of `heartbeatMs`. */
+const HEARTBEAT_MS = 15_000;
 
 /** What a waiting frame of 20 bytes takes in the process: the text, and its place in the queue. */
 const BYTES_PER_BYTE = 12;
@@ -26,8 +30,8 @@ export async function fullReaders(stalled: number, seconds: number): Promise<Out
 }
 
 /**
- * Clients that never read, of a stream that has gone quiet: cut when they have taken nothing for `STALLED_AFTER_MS`, or for
- * twice that time where the kernel took a part of the last write: Node counts that as progress when it first looks.
+ * Clients that never read, of a stream that has gone quiet: disconnected when they have taken nothing for the heartbeat's time and
+ * then for `STALLED_AFTER_MS`. Node counts a write that the kernel took in part as progress when it first looks, so both may double.
  */
 export async function quietStream(stalled: number): Promise<Outcome> {
   const server = await startProbed({ program: 'e2e/abuse/firehose.ts' });
@@ -37,7 +41,7 @@ export async function quietStream(stalled: number): Promise<Outcome> {
     await many(stalled, async () => void clients.push(await stall(server.port, '/quiet')));
     await eventually('all connected', async () => (await server.figures()).sockets === stalled);
     const from = performance.now();
-    const bound = STALLED_AFTER_MS * 2.1;
+    const bound = (HEARTBEAT_MS + STALLED_AFTER_MS) * 2.1;
     await eventually('all cut', async () => (await server.figures()).sockets === 0, bound);
     const ms = performance.now() - from;
     const after = await server.figures('collect');

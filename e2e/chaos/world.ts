@@ -1,11 +1,9 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { EventSource } from 'eventsource';
 import type { Browser, Page } from 'playwright-core';
 import { subscribe } from '../../client/subscribe.ts';
 import { launchBrowser } from '../support/browser.ts';
 import { startNginx } from '../support/nginx.ts';
-import { ended, startServer } from '../support/processes.ts';
+import { ended, freePort, startServer } from '../support/processes.ts';
 import { startRelay, type Relay } from '../support/relay.ts';
 
 /** From one number to the next, on both servers. */
@@ -34,7 +32,7 @@ export interface World {
   clients: Client[];
 }
 
-/** A page in a browser of its own, and its two records: the number that it shows, and the frames in its table. */
+/** A page in a browser of its own, and its two records: the number that it shows, and the messages in its conversation. */
 export interface Tab {
   name: string;
   page: Page;
@@ -102,8 +100,8 @@ async function openTab(browser: Browser, name: string, url: string): Promise<Tab
         handOn('number', changes[i + 1]?.oldValue ?? timer?.textContent ?? '', Date.now());
       }
       for (const row of mutations.flatMap(({ addedNodes }) => [...addedNodes])) {
-        if (row instanceof HTMLTableRowElement && row.dataset['id'] !== undefined)
-          handOn('frame', row.dataset['id'], Date.now());
+        if (!(row instanceof HTMLLIElement) || row.dataset['kind'] !== 'message') continue;
+        handOn('frame', /id: (\d+)/.exec(row.textContent)?.[1] ?? row.textContent, Date.now());
       }
     }).observe(document, {
       subtree: true,
@@ -123,8 +121,7 @@ function startClient(name: string, url: string, undo: Undo): Client {
     client.record.push({ text: data, at: Date.now() });
   };
   const subscription = subscribe(url, { message }, { staleAfterMs: STALE_AFTER_MS });
-  subscription.resume();
-  undo.push(subscription.pause);
+  undo.push(subscription.close);
   return client;
 }
 
@@ -140,16 +137,11 @@ export interface Server {
 }
 
 async function keepServer(undo: Undo): Promise<Server> {
-  const port = await quietPort();
+  const port = await freePort();
   const launch = (): ReturnType<typeof startServer> =>
     startServer({ HOST: '127.0.0.1', PORT: String(port), TICK_MS: String(TICK_MS) });
   let running = await launch();
-  const kill = (): unknown => running.child.kill('SIGKILL');
-  process.once('exit', kill); // also when the run is interrupted
-  undo.push(async () => {
-    process.off('exit', kill);
-    await running.stop();
-  });
+  undo.push(() => running.stop());
   return {
     name: `server ${port}`,
     port,
@@ -164,21 +156,4 @@ async function keepServer(undo: Undo): Promise<Server> {
     },
     signal: (name) => void running.child.kill(name),
   };
-}
-
-/**
- * A free port below those that systems give to outgoing connections (from 32768 on Linux, 49152 elsewhere): one of them
- * might else hold a dead server's port when that is to start again.
- */
-async function quietPort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    const free = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    server.close();
-    if (free) return port;
-  }
 }

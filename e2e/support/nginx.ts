@@ -1,9 +1,9 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isMissing, programPath } from './browser.ts';
-import { ended, freePort, isListening } from './processes.ts';
+import { freePort, launch, listeningOn } from './processes.ts';
 
 /** The two programs that `startNginx` needs. */
 const nginxPath = programPath('nginx');
@@ -50,22 +50,14 @@ export async function startNginx(servers: readonly [number, number], share = 10_
   writeFileSync(file, settings.reduce(fillIn, readFileSync(join(import.meta.dirname, 'nginx.conf'), 'utf8')));
 
   const here = 'daemon off; pid nginx.pid; error_log error.log;';
-  const child = spawn(nginxPath, ['-p', folder, '-c', file, '-e', 'error.log', '-g', here]);
-  let output = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const kill = (): unknown => child.kill();
-  process.once('exit', kill); // also when the test is interrupted
+  const command = [nginxPath, '-p', folder, '-c', file, '-e', 'error.log', '-g', here];
+  // By SIGKILL it would leave its workers behind.
+  const nginx = launch(command, { signal: 'SIGTERM' });
   const stop = async (): Promise<void> => {
-    process.off('exit', kill);
-    kill();
-    await ended(child, () => output);
+    await nginx.stop();
     rmSync(folder, { recursive: true });
   };
-  while (!(await isListening(ports.https))) {
-    if (child.exitCode === null) continue;
-    await stop();
-    throw new Error(`nginx ended before it listened: ${output}`);
-  }
+  await listeningOn(ports.https, nginx);
   return { ports, stop };
 }
 

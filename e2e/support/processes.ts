@@ -5,18 +5,25 @@ import { join } from 'node:path';
 
 const projectFolder = join(import.meta.dirname, '..', '..');
 
-const START = ['--import', 'tsx', 'server/main.ts'];
-const DEV = ['node_modules/vite/bin/vite.js'];
+const START = [process.execPath, '--import', 'tsx', 'server/main.ts'];
+const DEV = [process.execPath, 'node_modules/vite/bin/vite.js'];
 
-/** A server process that a test started. */
-export interface ServerProcess {
+/** A process that was started. */
+export interface Launched {
   child: ChildProcess;
-  /** Where it listens, as it printed it. */
-  url: string;
   /** All that it has printed so far. */
   output(): string;
-  /** Kills it if it still runs, and waits for its end. */
+  /** What of it went to standard error. */
+  errors(): string;
+  /** Ends it if it still runs, and waits for its end. */
   stop(): Promise<void>;
+}
+
+/** A server process that listens. */
+export interface ServerProcess extends Launched {
+  /** Where it listens, as it printed it. */
+  url: string;
+  port: number;
 }
 
 /** What a process that has ended left. */
@@ -26,51 +33,56 @@ export interface Ended {
   output: string;
 }
 
-/** Starts `server/main.ts` as `npm start` does, on a free port unless `PORT` is given, and waits until it listens. */
-export function startServer(env: NodeJS.ProcessEnv = {}, folder = projectFolder): Promise<ServerProcess> {
-  return listening(launch(START, { PORT: '0', ...env }, folder));
+/** How to start a process. */
+export interface LaunchOptions {
+  /** Added to the environment. */
+  env?: NodeJS.ProcessEnv;
+  /** Default: the project's folder. */
+  folder?: string;
+  /** What stops it. Default SIGKILL. */
+  signal?: NodeJS.Signals;
+  /** Whether it exchanges messages with this process. Default: no. */
+  ipc?: boolean;
 }
 
-/** Starts Vite's dev server as `npm run dev` does, on a free port, and waits until it listens. */
-export async function startDevServer(
-  env: NodeJS.ProcessEnv = {},
-  folder = projectFolder,
-): Promise<ServerProcess> {
-  return listening(launch(DEV, { PORT: String(await freePort()), ...env }, folder));
+const running = new Map<ChildProcess, NodeJS.Signals>();
+process.once('exit', () => running.forEach((signal, child) => child.kill(signal)));
+
+/** Starts a process. It is stopped at the latest when this one ends. */
+export function launch(command: readonly string[], options: LaunchOptions = {}): Launched {
+  const { env, folder = projectFolder, signal = 'SIGKILL', ipc = false } = options;
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, {
+    cwd: folder,
+    env: { ...process.env, NO_COLOR: '1', ...env },
+    stdio: ipc ? ['pipe', 'pipe', 'pipe', 'ipc'] : 'pipe',
+  });
+  running.set(child, signal);
+  child.once('close', () => running.delete(child));
+  let [output, errors] = ['', ''];
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+    errors += text;
+  });
+  const stop = async (): Promise<void> => {
+    child.kill(signal);
+    await ended(child, () => output);
+  };
+  return { child, output: () => output, errors: () => errors, stop };
 }
 
-/** Starts `server.ts` of another project, which prints nothing, and waits until it listens. */
-export async function startExample(folder: string): Promise<ServerProcess> {
-  const port = await freePort();
-  const { child, output } = launch(['--import', 'tsx', 'server.ts'], { PORT: String(port) }, folder);
-  while (!(await isListening(port))) {
-    if (child.exitCode !== null)
-      throw new Error(`ended with ${child.exitCode} before it listened: ${output()}`);
-  }
-  return { child, url: `http://127.0.0.1:${port}`, output, stop: () => kill(child, output) };
-}
-
-/** Whether somebody listens on this port of 127.0.0.1. */
-export async function isListening(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  const answer = await Promise.race([
-    once(socket, 'connect').then(() => true),
-    once(socket, 'close').then(() => false),
-  ]).catch(() => false);
-  socket.destroy();
-  return answer;
-}
-
-/** Runs `server/main.ts` to its end, for settings with which it must not start. */
-export function runServer(env: NodeJS.ProcessEnv, folder = projectFolder): Promise<Ended> {
-  const { child, output } = launch(START, env, folder);
-  return ended(child, output);
-}
-
-/** Runs Vite's dev server to its end, for settings with which it must not start. */
-export function runDevServer(env: NodeJS.ProcessEnv): Promise<Ended> {
-  const { child, output } = launch(DEV, env, projectFolder);
-  return ended(child, output);
+/** Waits until a process has printed the URL at which it listens. */
+export async function listening(launched: Launched): Promise<ServerProcess> {
+  const { child, output } = launched;
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout?.on('data', () => {
+      const found = /http:\/\/\S+:\d+/.exec(output());
+      if (found) resolve(found[0]);
+    });
+    child.once('close', (code) => reject(new Error(`ended with ${code} before it listened: ${output()}`)));
+  });
+  return { ...launched, url, port: Number(new URL(url).port) };
 }
 
 /** Waits until a process has ended. */
@@ -79,42 +91,63 @@ export async function ended(child: ChildProcess, output: () => string): Promise<
   return { code: child.exitCode, signal: child.signalCode, output: output() };
 }
 
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
-  return address.port;
+/** Starts `server/main.ts` as `npm start` does, on a free port unless `PORT` is given, and waits until it listens. */
+export function startServer(env: NodeJS.ProcessEnv = {}, folder?: string): Promise<ServerProcess> {
+  return listening(launch(START, { env: { PORT: '0', ...env }, folder }));
 }
 
-function launch(
-  args: string[],
-  env: NodeJS.ProcessEnv,
-  cwd: string,
-): { child: ChildProcess; output: () => string } {
-  const child = spawn(process.execPath, args, { cwd, env: { ...process.env, NO_COLOR: '1', ...env } });
-  let printed = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => (printed += text));
+/** Runs `server/main.ts` to its end, for settings with which it must not start. */
+export function runServer(env: NodeJS.ProcessEnv, folder?: string): Promise<Ended> {
+  const { child, output } = launch(START, { env, folder });
+  return ended(child, output);
+}
+
+/** Starts Vite's dev server as `npm run dev` does, on a free port, and waits until it listens. */
+export async function startDevServer(env: NodeJS.ProcessEnv = {}, folder?: string): Promise<ServerProcess> {
+  return listening(launch(DEV, { env: { PORT: String(await freePort()), ...env }, folder }));
+}
+
+/** Runs Vite's dev server to its end, for settings with which it must not start. */
+export function runDevServer(env: NodeJS.ProcessEnv): Promise<Ended> {
+  const { child, output } = launch(DEV, { env });
+  return ended(child, output);
+}
+
+/** Waits until a process, which need not print anything, listens on `port` of 127.0.0.1. */
+export async function listeningOn(port: number, launched: Launched): Promise<ServerProcess> {
+  while (!(await isListening(port))) {
+    if (launched.child.exitCode === null) continue;
+    throw new Error(`ended with ${launched.child.exitCode} before it listened: ${launched.output()}`);
   }
-  return { child, output: () => printed };
+  return { ...launched, url: `http://127.0.0.1:${port}`, port };
 }
 
-async function listening({ child, output }: ReturnType<typeof launch>): Promise<ServerProcess> {
-  const url = await new Promise<string>((resolve, reject) => {
-    child.stdout?.on('data', () => {
-      const found = /http:\/\/\S+:\d+/.exec(output());
-      if (found) resolve(found[0]);
-    });
-    child.once('close', (code) => reject(new Error(`ended with ${code} before it listened: ${output()}`)));
-  });
-  return { child, url, output, stop: () => kill(child, output) };
+/** Whether somebody listens on this port of 127.0.0.1. */
+export async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  const answer = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  return answer;
 }
 
-async function kill(child: ChildProcess, output: () => string): Promise<void> {
-  child.kill('SIGKILL');
-  await ended(child, output);
+let nextPort = 20_000 + (process.pid % 100) * 100;
+
+/**
+ * A free port that nothing takes before the caller does: below those that systems give to outgoing connections (from 32,768 on Linux,
+ * 49,152 elsewhere), and each process of the tests has a range of its own.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = nextPort++;
+    const server = createServer().listen(port);
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    await new Promise((resolve) => server.close(resolve));
+    if (isFree) return port;
+  }
 }
