@@ -1,9 +1,19 @@
-import type { RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { EventSource } from 'eventsource';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/support/browser.ts';
-import { BACKOFF_CAP_MS } from './subscribe.ts';
+import { listen } from '../e2e/support/testServer.ts';
+import {
+  BACKOFF_CAP_MS,
+  HEAD_TIMEOUT_MS,
+  RETRY_AFTER_CAP_MS,
+  STEADY_AFTER_MS,
+  subscribe,
+  type Status,
+} from './subscribe.ts';
 import {
   answer,
+  asked,
   HEADERS,
   hide,
   pages,
@@ -11,13 +21,14 @@ import {
   states,
   stream,
   untilMessages,
+  untilState,
 } from '../e2e/support/testPage.ts';
 
 describe.skipIf(isBrowserMissing())('a subscription', () => {
-  const subscribe = pages();
+  const open = pages();
 
   test('hands messages on in order, with their type, data and last event ID', async () => {
-    const { page } = await subscribe([
+    const { page } = await open([
       stream('id: 1\ndata: a', 'event: note\ndata: b\ndata: c', 'id: 3\ndata: d'),
     ]);
     expect(await untilMessages(page, 3)).toEqual([
@@ -29,7 +40,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test('leaves a cut connection to the browser, which comes back with Last-Event-ID', async () => {
-    const { page, requests } = await subscribe([
+    const { page, requests } = await open([
       (_req, res) =>
         void res.writeHead(200, HEADERS).write('retry: 50\n\nid: 1\ndata: a\n\nid: 2\ndata: half a fra'),
       stream('id: 2\ndata: b'),
@@ -54,15 +65,11 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
 
   test.each([
     ['502', answer(502)],
-    ['503', answer(503, { 'Retry-After': '1' })],
-    ['204', answer(204)],
     ['another type', answer(200, { 'Content-Type': 'text/html' })],
   ])('comes back with ?lastEventId= when the browser has given up after %s', async (_what, refusal) => {
-    const { page, requests } = await subscribe(
+    const { page, requests } = await open(
       [stream('event: note\nid: 7\ndata: a'), refusal, refusal, stream('id: 8\ndata: b')],
-      {
-        url: '/stream?lastEventId=3&x=1',
-      },
+      { url: '/stream?lastEventId=3&x=1' },
     );
     await untilMessages(page, 1);
     requests[0]?.socket.destroy();
@@ -70,16 +77,270 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       ['note', 'a', '7'],
       ['message', 'b', '8'],
     ]);
-    expect(requests.map(({ url, headers }) => [url, headers['last-event-id']])).toEqual([
-      ['/stream?lastEventId=3&x=1', undefined],
-      ['/stream?lastEventId=3&x=1', '7'],
-      ['/stream?lastEventId=7&x=1', undefined],
-      ['/stream?lastEventId=7&x=1', undefined],
+    expect(asked(requests)).toEqual([
+      'GET /stream?lastEventId=3&x=1',
+      'GET /stream?lastEventId=3&x=1',
+      'HEAD /stream?lastEventId=7&x=1',
+      'GET /stream?lastEventId=7&x=1',
+      'HEAD /stream?lastEventId=7&x=1',
+      'GET /stream?lastEventId=7&x=1',
+    ]);
+    expect(requests[1]?.headers['last-event-id']).toBe('7');
+  });
+
+  test.each([204, 400, 401, 403, 404, 410, 451])(
+    'is closed by status %i, after two requests',
+    async (code) => {
+      const { page, requests } = await open([answer(code)], { fakeClock: true });
+      await untilState(page, 'closed');
+      await page.evaluate(() => {
+        window.source.resume();
+        window.dispatchEvent(new Event('online'));
+      });
+      await page.clock.runFor(BACKOFF_CAP_MS);
+      await page.evaluate(() => fetch('/a-round-trip-later'));
+      expect(await page.evaluate(() => window.statuses)).toEqual([
+        { state: 'connecting' },
+        { state: 'reconnecting', attempt: 1 },
+        { state: 'closed', status: code },
+      ]);
+      expect(asked(requests)).toEqual(['GET /stream', 'HEAD /stream']);
+      expect(requests[1]?.headers).toMatchObject({
+        accept: 'text/event-stream',
+        'cache-control': 'no-cache',
+      });
+    },
+  );
+
+  test.each([408, 425, 429, 500, 502, 503, 504])('backs off after status %i, and says so', async (code) => {
+    const refusal = answer(code); // Chromium itself repeats what was answered with 408
+    const { page } = await open([refusal, ...(code === 408 ? [refusal] : []), stream('id: 1\ndata: a')], {
+      fakeClock: true,
+    });
+    await page.waitForFunction(() => window.delays.length > 0);
+    expect(await page.evaluate(() => window.source.status)).toMatchObject({
+      state: 'reconnecting',
+      attempt: 1,
+      status: code,
+      dueAt: expect.any(Number),
+    });
+    await page.clock.runFor(100);
+    await untilMessages(page, 1);
+  });
+
+  test.each([
+    ['seconds', '7', 7100],
+    ['a date', new Date(9000).toUTCString(), 8100],
+    ['an unreasonable time', '999999', RETRY_AFTER_CAP_MS + 100],
+    ['a date in the past', new Date(0).toUTCString(), 100],
+    ['nonsense', 'soon', 100],
+  ])('waits at least for Retry-After as %s', async (_what, value, delay) => {
+    const { page } = await open([answer(503, { 'Retry-After': value })], { fakeClock: true });
+    await page.waitForFunction(() => window.delays.length > 0);
+    expect(await page.evaluate(() => window.delays)).toEqual([delay]);
+  });
+
+  test.each([
+    ['405', answer(405)],
+    ['501', answer(501)],
+    ['200', answer(200)],
+    ['a broken connection', (req) => void req.socket.destroy()],
+    ['silence', silence],
+  ] satisfies [string, RequestListener][])('backs off when HEAD is answered with %s', async (_what, head) => {
+    const { page } = await open([answer(401), stream('id: 1\ndata: a')], { head, fakeClock: true });
+    await page.waitForFunction(() => window.statuses.at(-1)?.state === 'reconnecting');
+    await page.clock.runFor(head === silence ? HEAD_TIMEOUT_MS : 0);
+    await page.waitForFunction(() => window.delays.length > 0);
+    expect(await page.evaluate(() => 'status' in window.source.status)).toBe(false);
+    await page.clock.runFor(100);
+    await untilMessages(page, 1);
+  });
+
+  test('asks for no reason once it was paused', async () => {
+    const { page, requests } = await open([answer(503)], { head: silence, fakeClock: true });
+    await vi.waitUntil(() => requests.length === 2);
+    await page.evaluate(() => window.source.pause());
+    await vi.waitUntil(() => requests[1]?.socket.destroyed);
+    await page.clock.runFor(HEAD_TIMEOUT_MS + BACKOFF_CAP_MS);
+    expect(await states(page)).toEqual(['connecting', 'reconnecting', 'paused']);
+  });
+
+  test('treats a server whose CORS forbids to ask as an outage', async () => {
+    const { page, requests, origin } = await open([answer(401)], { begin: false });
+    const elsewhere = origin.replace('127.0.0.1', 'localhost');
+    await page.evaluate((url) => window.begin(url), `${elsewhere}/stream`);
+    await page.waitForFunction(() => window.delays.length > 1);
+    expect(asked(requests).slice(0, 3)).toEqual(['GET /stream', 'HEAD /stream', 'GET /stream']);
+  });
+
+  test('leaves the first cut to the browser, and backs off when it fails or the stream dies again', async () => {
+    const { page, requests } = await open([
+      stream('id: 1\ndata: a'),
+      stream('id: 2\ndata: b'),
+      stream('id: 3\ndata: c'),
+    ]);
+    for (const n of [1, 2, 3]) {
+      await untilMessages(page, n);
+      requests.at(-1)?.socket.destroy();
+    }
+    await untilMessages(page, 4);
+    expect(asked(requests)).toEqual([
+      'GET /stream',
+      'GET /stream',
+      'GET /stream?lastEventId=2',
+      'GET /stream?lastEventId=3',
+    ]);
+    expect(await page.evaluate(() => window.delays)).toEqual([200, 400]);
+  });
+
+  test('counts failures anew after a steady stream', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a')], { fakeClock: true });
+    await untilMessages(page, 1);
+    requests[0]?.socket.destroy();
+    await untilMessages(page, 2);
+    await page.clock.runFor(STEADY_AFTER_MS);
+    requests[1]?.socket.destroy();
+    await untilMessages(page, 3);
+    requests[2]?.socket.destroy();
+    await page.waitForFunction(() => window.delays.length > 0);
+    expect(
+      await page.evaluate(() => window.statuses.filter(({ state }) => state === 'reconnecting')),
+    ).toEqual([
+      { state: 'reconnecting', attempt: 1 },
+      { state: 'reconnecting', attempt: 1 },
+      { state: 'reconnecting', attempt: 2, dueAt: expect.any(Number) },
     ]);
   });
 
+  test('does not leave a refused connection to the browser, which would ask for ever at the same pace', async () => {
+    const { page, requests } = await open([(req) => void req.socket.destroy()]);
+    await page.waitForFunction(() => window.delays.length > 2);
+    expect(await page.evaluate(() => window.delays.slice(0, 3))).toEqual([100, 200, 400]);
+    expect(asked(requests).slice(0, 3)).toEqual(['GET /stream', 'GET /stream', 'GET /stream']);
+  });
+
+  test.each([
+    ['/stream?sig=abc~%2B%27(x)*&flag', '/stream?sig=abc~%2B%27(x)*&flag&lastEventId=a%20b'],
+    ['/stream?lastEventId=1&sig=a~b#part', '/stream?lastEventId=a%20b&sig=a~b'],
+    ['/stream?myLastEventId=1', '/stream?myLastEventId=1&lastEventId=a%20b'],
+    ['/stream?x=1&lastEventId=a%20b', '/stream?x=1&lastEventId=a%20b'],
+  ])('leaves the query of %s as it is', async (url, resumed) => {
+    const { page, requests } = await open([stream('id: a b\ndata: a')], { url });
+    await untilMessages(page, 1);
+    await page.evaluate(() => window.source.drop());
+    await untilMessages(page, 2);
+    expect(requests.map((request) => request.url)).toEqual([url.replace(/#.*/, ''), resumed]);
+  });
+
+  test('calls a function for the URL of each request, and keeps its place', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a'), answer(503), stream('id: 2\ndata: b')], {
+      begin: false,
+    });
+    await page.evaluate(() => {
+      let n = 0;
+      window.begin(() => `/stream?token=${(n += 1)}`);
+    });
+    await untilMessages(page, 1);
+    requests[0]?.socket.destroy();
+    await untilMessages(page, 2);
+    expect(asked(requests)).toEqual([
+      'GET /stream?token=1',
+      'GET /stream?token=2&lastEventId=1',
+      'HEAD /stream?token=3&lastEventId=1',
+      'GET /stream?token=4&lastEventId=1',
+    ]);
+  });
+
+  test('reports a URL that can not be had, and asks for it again', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a')], { begin: false });
+    await page.evaluate(() => {
+      let n = 0;
+      window.begin(() => {
+        n += 1;
+        if (n === 2) throw new Error('no token');
+        return '/stream';
+      });
+    });
+    await untilMessages(page, 1);
+    await page.evaluate(() => window.source.drop());
+    await untilMessages(page, 2);
+    expect(await page.evaluate(() => window.errors)).toEqual(['Uncaught Error: no token']);
+    expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=1']);
+  });
+
+  test('throws for an invalid URL, and leaves nothing behind', async () => {
+    const { page } = await open([silence], { begin: false, fakeClock: true });
+    expect(
+      await page.evaluate(() => {
+        try {
+          window.begin('https://[');
+        } catch (error) {
+          return error instanceof Error && error.name;
+        }
+        return 'nothing';
+      }),
+    ).toBe('SyntaxError');
+    await page.clock.runFor(BACKOFF_CAP_MS);
+    await page.evaluate(() => window.dispatchEvent(new Event('online')));
+    expect((await states(page)).at(-1)).toBe('closed');
+  });
+
+  test('begins after an ID that was kept elsewhere', async () => {
+    const { page, requests } = await open([stream('data: without', 'id: 42\ndata: a')], {
+      options: { lastEventId: '41' },
+    });
+    await untilMessages(page, 2);
+    await page.evaluate(() => window.source.drop());
+    await untilMessages(page, 3);
+    expect(asked(requests)).toEqual(['GET /stream?lastEventId=41', 'GET /stream?lastEventId=42']);
+  });
+
+  test('forgets the last event ID when the server resets it', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a', 'id\ndata: b')]);
+    await untilMessages(page, 2);
+    await page.evaluate(() => window.source.drop());
+    await untilMessages(page, 3);
+    expect(asked(requests)).toEqual(['GET /stream', 'GET /stream']);
+  });
+
+  test('sends cookies to another origin, if asked to', async () => {
+    const server = await listen((req, res) => {
+      requests.push(req);
+      res
+        .writeHead(req.url?.includes('refused') ? 401 : 200, {
+          ...HEADERS,
+          'Access-Control-Allow-Origin': req.headers.origin ?? '*',
+          'Access-Control-Allow-Credentials': 'true',
+        })
+        .write('id: 1\ndata: a\n\n');
+    });
+    const requests: IncomingMessage[] = [];
+    const { page } = await open([silence], { begin: false });
+    await page.context().addCookies([{ name: 'session', value: 'abc', url: 'http://127.0.0.1/' }]);
+    const url = `http://127.0.0.1:${server.port}/stream`;
+    await page.evaluate((given) => window.begin(given), url);
+    await untilMessages(page, 1);
+    await page.evaluate((given) => {
+      window.source.close();
+      window.begin(given, { withCredentials: true });
+    }, url);
+    await untilMessages(page, 2);
+    await page.evaluate((given) => {
+      window.source.close();
+      window.begin(`${given}?refused`, { withCredentials: true });
+    }, url);
+    await vi.waitUntil(() => requests.length === 4);
+    expect(requests.map(({ method, headers }) => [method, headers.cookie])).toEqual([
+      ['GET', undefined],
+      ['GET', 'session=abc'],
+      ['GET', 'session=abc'],
+      ['HEAD', 'session=abc'],
+    ]);
+    await page.context().clearCookies();
+  });
+
   test('keeps the last event ID through messages that carry none', async () => {
-    const { page, requests } = await subscribe([
+    const { page, requests } = await open([
       stream('id: 7\ndata: a'),
       answer(502),
       stream('data: without'),
@@ -91,16 +352,24 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       requests.at(-1)?.socket.destroy();
     }
     await untilMessages(page, 3);
-    expect(requests.at(-1)?.url).toBe('/stream?lastEventId=7');
+    expect(asked(requests)).toEqual([
+      'GET /stream',
+      'GET /stream',
+      'HEAD /stream?lastEventId=7',
+      'GET /stream?lastEventId=7',
+      'GET /stream?lastEventId=7',
+      'HEAD /stream?lastEventId=7',
+      'GET /stream?lastEventId=7',
+    ]);
   });
 
   test('waits after each refusal for a random part of a time that doubles up to the cap', async () => {
-    const { page, requests } = await subscribe([answer(502)], { fakeClock: true });
+    const { page, requests } = await open([answer(502)], { fakeClock: true });
     for (let n = 1; n <= 6; n++) {
       await page.waitForFunction((wanted) => window.delays.length >= wanted, n);
       await page.clock.runFor(BACKOFF_CAP_MS / 10);
     }
-    const longest = [1000, 2000, 4000, 5000, 5000, 5000];
+    const longest = [1000, 2000, 4000, 8000, 16_000, 30_000];
     expect((await page.evaluate(() => window.delays)).slice(0, 6)).toEqual(
       longest.map((delay) => delay / 10),
     );
@@ -111,7 +380,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test('replaces a connection that has been silent for too long', async () => {
-    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
+    const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
       options: { staleAfterMs: 300 },
     });
     expect(await untilMessages(page, 2)).toEqual([
@@ -128,7 +397,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       res.writeHead(200, HEADERS).flushHeaders();
       responses.push(res);
     };
-    const { page, requests } = await subscribe([play], {
+    const { page, requests } = await open([play], {
       options: { staleAfterMs: 5000 },
       fakeClock: true,
     });
@@ -142,8 +411,80 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     expect(requests.length).toBe(1);
   });
 
+  test('hears heartbeats without a handler, and by default takes 40 s without one for a dead connection', async () => {
+    const responses: ServerResponse[] = [];
+    const { page, requests } = await open(
+      [
+        (_req, res) => {
+          res.writeHead(200, HEADERS).flushHeaders();
+          responses.push(res);
+        },
+      ],
+      { fakeClock: true },
+    );
+    await untilState(page, 'open');
+    await page.evaluate(() => {
+      window.eventSources[0]?.addEventListener('heartbeat', () => (document.title += '.'));
+      document.title = '';
+    });
+    for (const beats of ['.', '..']) {
+      await page.clock.runFor(39_000);
+      responses[0]?.write('event: heartbeat\ndata: \n\n');
+      await page.waitForFunction((title) => document.title === title, beats);
+    }
+    expect(await states(page)).toEqual(['connecting', 'open']);
+    expect(requests.length).toBe(1);
+    await page.clock.runFor(41_000);
+    await vi.waitUntil(() => requests.length === 2);
+    expect(await page.evaluate(() => window.messages)).toEqual([]);
+  });
+
+  test('hands heartbeats on to who wants them', async () => {
+    const { page } = await open([stream('id: 1\nevent: heartbeat\ndata: a')], { events: ['heartbeat'] });
+    expect(await untilMessages(page, 1)).toEqual([['heartbeat', 'a', '1']]);
+  });
+
+  test('grants one more turn to messages that wait behind a late timer', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a')], {
+      options: { staleAfterMs: 5000 },
+      fakeClock: true,
+    });
+    await untilMessages(page, 1);
+    await page.evaluate(() => {
+      const { setTimeout: real } = window;
+      // As in Firefox: the timer comes first, the message that was there before it comes next.
+      window.setTimeout = Object.assign((...given: Parameters<typeof real>) => {
+        const late = new MessageEvent('message', { data: 'late' });
+        if (!given[1]) queueMicrotask(() => window.eventSources[0]?.dispatchEvent(late));
+        return real(...given);
+      }, real);
+    });
+    await page.clock.runFor(6000);
+    expect((await untilMessages(page, 2)).map(([, data]) => data)).toEqual(['a', 'late']);
+    expect(await states(page)).toEqual(['connecting', 'open']);
+    expect(requests.length).toBe(1);
+  });
+
+  test.each([
+    ['forward', 3_600_000],
+    ['back', -3_600_000],
+  ])('is not misled by a clock that jumps %s', async (_way, jump) => {
+    const { page, requests } = await open([stream('id: 1\ndata: a')], {
+      options: { staleAfterMs: 5000 },
+      fakeClock: true,
+    });
+    await untilMessages(page, 1);
+    await page.clock.setSystemTime((await page.evaluate(() => Date.now())) + jump);
+    await page.clock.runFor(4000);
+    expect(requests.length).toBe(1);
+    expect(await states(page)).toEqual(['connecting', 'open']);
+    await page.clock.runFor(2000);
+    await untilMessages(page, 2);
+    expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=1']);
+  });
+
   test('replaces a connection whose server never answers', async () => {
-    const { page, requests } = await subscribe([silence, stream('id: 1\ndata: a')], {
+    const { page, requests } = await open([silence, stream('id: 1\ndata: a')], {
       options: { staleAfterMs: 300 },
     });
     await untilMessages(page, 1);
@@ -151,7 +492,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test('is closed for good by the event that ends the stream', async () => {
-    const { page, requests } = await subscribe([stream('id: 1\ndata: a', 'event: end\ndata: ')], {
+    const { page, requests } = await open([stream('id: 1\ndata: a', 'event: end\ndata: ')], {
       options: { staleAfterMs: 100 },
       fakeClock: true,
     });
@@ -167,7 +508,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test('pauses without a connection, and resumes after the last message', async () => {
-    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
+    const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
     await untilMessages(page, 1);
     await page.evaluate(() => window.source.pause());
     await vi.waitUntil(() => requests[0]?.socket.destroyed);
@@ -178,14 +519,100 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     expect(await states(page)).toEqual(['connecting', 'open', 'paused', 'connecting', 'open']);
   });
 
-  test('takes no event of the server for an outage, whatever its name', async () => {
-    const { page } = await subscribe([stream('id: 1\ndata: a', 'event: error\ndata: x', 'id: 2\ndata: b')]);
-    await untilMessages(page, 2);
+  test('ignores events and handlers of the names open and error', async () => {
+    const { page } = await open(
+      [stream('id: 1\ndata: a', 'event: error\ndata: x', 'event: open\ndata: x', 'id: 2\ndata: b')],
+      { events: ['message', 'open', 'error'] },
+    );
+    expect((await untilMessages(page, 2)).map(([type]) => type)).toEqual(['message', 'message']);
     expect(await states(page)).toEqual(['connecting', 'open']);
   });
 
+  test('reports what a handler throws, and loses nothing else', async () => {
+    const { page, requests } = await open([
+      stream('id: 1\ndata: a'),
+      stream('id: 2\ndata: b', 'id: 3\ndata: c'),
+    ]);
+    await untilMessages(page, 1);
+    await page.evaluate(() => {
+      window.onMessage = ({ data }) => {
+        throw new Error(`not ${data}`);
+      };
+      window.source.drop();
+    });
+    expect((await untilMessages(page, 3)).map(([, data]) => data)).toEqual(['a', 'b', 'c']);
+    expect(await page.evaluate(() => window.errors)).toEqual([
+      'Uncaught Error: not b',
+      'Uncaught Error: not c',
+    ]);
+    await page.evaluate(() => window.source.drop());
+    await vi.waitUntil(() => requests.length === 3);
+    expect(requests[2]?.url).toBe('/stream?lastEventId=3');
+  });
+
+  test.each([
+    ['throws', 'throw'],
+    ['pauses', 'pause'],
+  ])('is closed by the event that ends the stream, also when its handler %s', async (_what, act) => {
+    const { page, requests } = await open([stream('id: 1\nevent: end\ndata: bye')], {
+      events: ['end'],
+      begin: false,
+    });
+    await page.evaluate((what) => {
+      window.onMessage = () => {
+        if (what === 'throw') throw new Error('no end');
+        window.source.pause();
+      };
+      window.begin('/stream');
+    }, act);
+    await untilState(page, 'closed');
+    expect(await page.evaluate(() => window.messages)).toEqual([['end', 'bye', '1']]);
+    expect(await page.evaluate(() => window.errors)).toEqual(
+      act === 'throw' ? ['Uncaught Error: no end'] : [],
+    );
+    await page.evaluate(() => window.source.resume());
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(requests.length).toBe(1);
+  });
+
+  test('closes an EventSource that speaks after it was closed, as WebKit revives them', async () => {
+    const { page } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
+    await untilMessages(page, 1);
+    await page.evaluate(() => window.source.drop());
+    await untilMessages(page, 2);
+    const closed = await page.evaluate(() => {
+      const [revived] = window.eventSources;
+      let count = 0;
+      if (revived) revived.close = () => void (count += 1);
+      revived?.dispatchEvent(new Event('open'));
+      revived?.dispatchEvent(new MessageEvent('message', { data: 'a', lastEventId: '1' }));
+      return count;
+    });
+    expect(closed).toBe(2);
+    expect((await page.evaluate(() => window.messages)).map(([, data]) => data)).toEqual(['a', 'b']);
+  });
+
+  test('closes for good, and says so once', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a')]);
+    await untilMessages(page, 1);
+    await page.evaluate(() => {
+      window.source.close();
+      window.source.close();
+      window.source.pause();
+      window.source.resume();
+      window.source.drop();
+    });
+    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(requests.length).toBe(1);
+    expect(await page.evaluate(() => [window.statuses, window.source.status])).toEqual([
+      [{ state: 'connecting' }, { state: 'open' }, { state: 'closed' }],
+      { state: 'closed' },
+    ]);
+  });
+
   test('comes back to the same address, also where the page has another base', async () => {
-    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
+    const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
       url: 'stream',
     });
     await untilMessages(page, 1);
@@ -199,7 +626,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     ['open', stream('id: 1\ndata: a')],
     ['reconnecting', answer(502)],
   ])('may be paused by who hears that it is %s', async (state, always) => {
-    const { page, requests } = await subscribe([always], { fakeClock: true });
+    const { page, requests } = await open([always], { fakeClock: true });
     await page.evaluate((heard) => {
       window.source.pause();
       window.statuses.length = 0;
@@ -216,15 +643,16 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test.each(['online', 'visibilitychange'])('does not wait for the backoff at %s', async (type) => {
-    const { page, requests } = await subscribe([answer(502), stream('id: 1\ndata: a')], { fakeClock: true });
+    const { page, requests } = await open([answer(502), stream('id: 1\ndata: a')], { fakeClock: true });
     await page.waitForFunction(() => window.statuses.at(-1)?.state === 'reconnecting');
+    await page.waitForFunction(() => window.delays.length > 0);
     await page.evaluate((name) => document.dispatchEvent(new Event(name, { bubbles: true })), type);
     await untilMessages(page, 1);
-    expect(requests.length).toBe(2);
+    expect(asked(requests)).toEqual(['GET /stream', 'HEAD /stream', 'GET /stream']);
   });
 
   test('does not wait for the browser to come back either', async () => {
-    const { page, requests } = await subscribe([
+    const { page, requests } = await open([
       stream('retry: 60000', 'id: 1\ndata: a'),
       stream('id: 2\ndata: b'),
     ]);
@@ -237,7 +665,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test('replaces at once what fell silent while the page slept', async () => {
-    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
+    const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
       options: { staleAfterMs: 5000 },
       fakeClock: true,
     });
@@ -251,7 +679,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test('comes back when the network does', async () => {
-    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
+    const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
     await untilMessages(page, 1);
     await page.context().setOffline(true);
     requests[0]?.socket.destroy();
@@ -267,7 +695,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       ignoreDefaultArgs: ['--disable-back-forward-cache'],
     });
     onTestFinished(() => ownBrowser.close());
-    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
+    const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
       open: () => ownBrowser.newPage(),
     });
     await untilMessages(page, 1);
@@ -288,7 +716,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test('lets go while the page is hidden, if asked to', async () => {
-    const { page, requests } = await subscribe([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
+    const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
       options: { pauseWhenHidden: true },
     });
     await untilMessages(page, 1);
@@ -303,11 +731,50 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   });
 
   test('keeps its connection while the page is hidden, unless asked to let go', async () => {
-    const { page, requests } = await subscribe([stream('id: 1\ndata: a')]);
+    const { page, requests } = await open([stream('id: 1\ndata: a')]);
     await untilMessages(page, 1);
     await hide(page, true);
     await hide(page, false);
     expect(requests.length).toBe(1);
     expect(await states(page)).toEqual(['connecting', 'open']);
+  });
+});
+
+describe('a subscription on Node, with the package eventsource', () => {
+  test('goes on after an outage, and is closed by a refusal', async () => {
+    vi.stubGlobal('EventSource', EventSource);
+    onTestFinished(() => void vi.unstubAllGlobals());
+    const answers = [stream('id: 1\ndata: a'), answer(503), stream('id: 2\ndata: b'), answer(403)];
+    const requests: IncomingMessage[] = [];
+    const server = await listen((req, res) => {
+      requests.push(req);
+      if (req.method === 'GET') current = answers.shift() ?? silence;
+      current(req, res);
+    });
+    let current: RequestListener = silence;
+    const received: string[] = [];
+    const statuses: Status[] = [];
+    const subscription = subscribe(
+      `http://127.0.0.1:${server.port}/stream`,
+      {
+        message({ data }) {
+          received.push(data);
+          requests.at(-1)?.socket.destroy();
+        },
+      },
+      { onStatus: (status) => statuses.push(status) },
+    );
+    onTestFinished(subscription.close);
+    await vi.waitUntil(() => subscription.status.state === 'closed', { timeout: 20_000 });
+    expect(received).toEqual(['a', 'b']);
+    expect(statuses.at(-1)).toEqual({ state: 'closed', status: 403 });
+    expect(asked(requests)).toEqual([
+      'GET /stream',
+      'GET /stream',
+      'HEAD /stream?lastEventId=1',
+      'GET /stream?lastEventId=1',
+      'GET /stream?lastEventId=2',
+      'HEAD /stream?lastEventId=2',
+    ]);
   });
 });

@@ -210,6 +210,7 @@ export function subscribe(
   }
 
   function opened(): void {
+    if (status.state === 'open') return; // the server sent an event named `open`
     openedAt = performance.now();
     refusal = {};
     watch();

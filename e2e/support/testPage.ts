@@ -6,19 +6,27 @@ import { transformWithOxc } from 'vite';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { launchBrowser } from './browser.ts';
 import { listen } from './testServer.ts';
-import type { subscribe, Handlers, Status, Subscription } from '../../client/subscribe.ts';
+import type { subscribe, Handlers, Status, SubscribeOptions, Subscription } from '../../client/subscribe.ts';
 
 declare global {
   interface Window {
     subscribe: typeof subscribe;
+    /** Subscribes, and records what happens here. */
+    begin: (url: string | (() => string), options?: SubscribeOptions) => void;
     source: Subscription;
+    /** Every EventSource that was made. */
+    eventSources: EventSource[];
     statuses: Status[];
     /** What else to do at a change of the status. */
     onStatus?: (status: Status) => unknown;
+    /** What else to do with a message. */
+    onMessage?: (message: MessageEvent<string>) => unknown;
     /** Milliseconds until the next attempt, each time that it was known. */
     delays: number[];
     /** Type, data and last event ID of each message that was handed on. */
     messages: [type: string, data: string, lastEventId: string][];
+    /** Errors that were reported. */
+    errors: string[];
   }
 }
 
@@ -41,14 +49,18 @@ export function answer(status: number, headers: Record<string, string> = {}): Re
 export const silence: RequestListener = () => {};
 
 /** How a page subscribes. */
-interface SubscribeOptions {
+interface PageOptions {
   /** Default: `/stream`. */
   url?: string;
-  options?: { staleAfterMs?: number; pauseWhenHidden?: boolean };
+  options?: Omit<SubscribeOptions, 'onStatus'>;
   /** Events that are handed on. Default: `message` and `note`. */
   events?: string[];
   /** Whether the page's clock stands still until the test moves it. Default: no. */
   fakeClock?: boolean;
+  /** Whether to subscribe. Default: yes; otherwise the test calls `window.begin`. */
+  begin?: boolean;
+  /** Answers HEAD. Default: as the last GET was answered. */
+  head?: RequestListener;
   /** Gives another page than one of the common browser. */
   open?: () => Promise<Page>;
 }
@@ -57,13 +69,14 @@ interface SubscribeOptions {
 interface Subscribed {
   page: Page;
   requests: IncomingMessage[];
+  origin: string;
 }
 
 /**
  * Starts a browser for the tests of a `describe`, and closes it after them. Returns what opens a page that subscribes to
  * a server whose stream gives `answers` in turn, and the last of them again and again.
  */
-export function pages(): (answers: RequestListener[], options?: SubscribeOptions) => Promise<Subscribed> {
+export function pages(): (answers: RequestListener[], options?: PageOptions) => Promise<Subscribed> {
   let browser: Browser;
   let shared: Page;
   beforeAll(async () => {
@@ -80,8 +93,10 @@ export function pages(): (answers: RequestListener[], options?: SubscribeOptions
       options = {},
       events = ['message', 'note'],
       fakeClock = false,
+      begin = true,
+      head,
       open,
-    }: SubscribeOptions = {},
+    }: PageOptions = {},
   ): Promise<Subscribed> {
     const requests: IncomingMessage[] = [];
     const script = await transformWithOxc(
@@ -94,9 +109,10 @@ export function pages(): (answers: RequestListener[], options?: SubscribeOptions
       if (req.url === '/subscribe.js')
         return res.setHeader('Content-Type', 'text/javascript').end(script.code);
       if (!req.url?.includes('stream')) return res.writeHead(404).end();
-      const next = answers[Math.min(requests.length, answers.length - 1)];
       requests.push(req);
-      return next?.(req, res);
+      if (req.method === 'HEAD' && head) return head(req, res);
+      const gets = requests.filter(({ method }) => method === 'GET').length;
+      return answers[Math.min(gets, answers.length) - 1]?.(req, res);
     });
     const page = (await open?.()) ?? (fakeClock ? await browser.newPage() : shared);
     if (fakeClock) {
@@ -107,33 +123,56 @@ export function pages(): (answers: RequestListener[], options?: SubscribeOptions
       if (page === shared) await page.goto('about:blank');
       else await page.close();
     });
-    await page.goto(`http://127.0.0.1:${server.port}/`);
-    await page.evaluate(
-      (given) => {
-        Math.random = () => 0.1;
-        window.statuses = [];
-        window.delays = [];
-        window.messages = [];
-        const on: Handlers = Object.fromEntries(
-          given.events.map((name) => [
+    const origin = `http://127.0.0.1:${server.port}`;
+    await page.goto(origin);
+    await page.evaluate((names) => {
+      Math.random = () => 0.1;
+      window.eventSources = [];
+      window.statuses = [];
+      window.delays = [];
+      window.messages = [];
+      window.errors = [];
+      window.addEventListener('error', ({ message }) => window.errors.push(message));
+      window.EventSource = class extends EventSource {
+        constructor(...given: ConstructorParameters<typeof EventSource>) {
+          super(...given);
+          window.eventSources.push(this);
+        }
+      };
+      window.begin = (given, rest) => {
+        const handlers: Handlers = Object.fromEntries(
+          names.map((name) => [
             name,
-            ({ type, data, lastEventId }) => window.messages.push([type, data, lastEventId]),
+            (message: MessageEvent<string>) => {
+              window.messages.push([message.type, message.data, message.lastEventId]);
+              window.onMessage?.(message);
+            },
           ]),
         );
-        window.source = window.subscribe(given.url, on, {
-          ...given.options,
+        window.source = window.subscribe(given, handlers, {
+          ...rest,
           onStatus(status) {
             window.statuses.push(status);
-            window.onStatus?.(status);
             if (status.state === 'reconnecting' && status.dueAt !== undefined)
               window.delays.push(Math.round((status.dueAt - Date.now()) / 10) * 10);
+            window.onStatus?.(status);
           },
         });
-      },
-      { url, events, options },
-    );
-    return { page, requests };
+      };
+    }, events);
+    if (begin) await page.evaluate(([given, rest]) => window.begin(given, rest), [url, options] as const);
+    return { page, requests, origin };
   }
+}
+
+/** Method and path of each request. */
+export function asked(requests: IncomingMessage[]): string[] {
+  return requests.map(({ method, url }) => `${method} ${url}`);
+}
+
+/** Waits until the subscription is in this state. */
+export async function untilState(page: Page, state: string): Promise<void> {
+  await page.waitForFunction((wanted) => window.statuses.at(-1)?.state === wanted, state);
 }
 
 /** Tells the page that it is hidden, or visible again: headless browsers show every tab all the time. */
