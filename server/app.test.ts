@@ -48,6 +48,16 @@ describe('GET /count', () => {
     );
   });
 
+  test('gives each connection a reconnection time of its own, from 500 to 1500 ms', async () => {
+    vi.mocked(Math.random).mockRestore();
+    const server = await start();
+    const streams = await Promise.all(Array.from({ length: 50 }, () => openStream(server)));
+    const times = streams.map((stream) => Number(/^retry: (\d+)$/m.exec(body(stream.received()))?.[1]));
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(500);
+    expect(Math.max(...times)).toBeLessThanOrEqual(1500);
+    expect(new Set(times).size).toBeGreaterThan(25);
+  });
+
   test('sends a number a second, each with its id', async () => {
     const stream = await openStream(await start());
     vi.advanceTimersByTime(999);
