@@ -18,7 +18,9 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
   afterAll(() => browser.close());
 
   /** Opens a page with one subscriber under StrictMode; the test is its server. */
-  async function mount(): Promise<{ page: Page; requests: IncomingMessage[]; open: ServerResponse[] }> {
+  async function mount(
+    given: Window['given'] = {},
+  ): Promise<{ page: Page; requests: IncomingMessage[]; open: ServerResponse[] }> {
     const requests: IncomingMessage[] = [];
     const open: ServerResponse[] = [];
     const server = await listen((req, res) => {
@@ -34,8 +36,11 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     });
     const page = await browser.newPage();
     onTestFinished(() => page.close());
+    await page.addInitScript((first) => {
+      window.given = first;
+    }, given);
     await page.goto(`http://127.0.0.1:${server.port}/`);
-    await untilState(page, 'open');
+    await untilState(page, given.enabled === false ? 'paused' : 'open');
     return { page, requests, open };
   }
 
@@ -119,14 +124,138 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     expect(requests.length).toBe(before);
   });
 
-  test('renders once a message, also when a hundred arrive at once', async () => {
+  test('lets React batch: a hundred messages that arrive at once are few renders', async () => {
     const { page, open } = await mount();
     await vi.waitUntil(() => open.length === 1);
     await page.evaluate(() => (window.hook.commits.length = 0));
-    const numbers = Array.from({ length: 100 }, (_, i) => String(i + 1));
-    open[0]?.write(numbers.map((n) => `id: ${n}\ndata: ${n}\n\n`).join(''));
+    open[0]?.write(hundred);
+    await untilReceived(page, 100);
+    await page.getByText('100', { exact: true }).waitFor();
+    expect((await page.evaluate(() => window.hook.commits)).length).toBeLessThan(20);
+  });
+
+  test('renders once a message where the handler asks for it with flushSync', async () => {
+    const { page, open } = await mount({ isFlushed: true });
+    await vi.waitUntil(() => open.length === 1);
+    await page.evaluate(() => (window.hook.commits.length = 0));
+    open[0]?.write(hundred);
     await untilReceived(page, 100);
     expect(await page.evaluate(() => window.hook.commits)).toEqual(numbers);
+  });
+
+  test('gives the same pause, resume and drop at every render', async () => {
+    const { page } = await mount();
+    await page.evaluate(() => {
+      window.hook.actions.clear();
+      window.hook.label = 'second';
+      window.hook.render();
+      window.hook.url = '/other-stream';
+      window.hook.render();
+    });
+    await page.waitForFunction(() => window.hook.told.includes('second:open'));
+    expect(await page.evaluate(() => window.hook.actions.size)).toBe(3);
+  });
+
+  test('drops the connection and comes back', async () => {
+    const { page, requests, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    open[0]?.write('id: 7\ndata: a\n\n');
+    await untilReceived(page, 1);
+    const before = requests.length;
+    await page.evaluate(() => window.hook.drop());
+    await untilState(page, 'reconnecting');
+    await untilState(page, 'open');
+    expect(requests.slice(before).map(({ url }) => url)).toEqual(['/stream?lastEventId=7']);
+  });
+
+  test('holds no connection while it is not enabled, and keeps its place', async () => {
+    const { page, requests, open } = await mount({ enabled: false });
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(requests.map(({ url }) => url)).toEqual(['/a-round-trip-later']);
+    await enable(page, true);
+    await untilState(page, 'open');
+    await vi.waitUntil(() => open.length === 1);
+    open[0]?.write('id: 7\ndata: a\n\n');
+    await untilReceived(page, 1);
+    const closed = open[0] && once(open[0], 'close');
+    await enable(page, false);
+    await untilState(page, 'paused');
+    await closed;
+    const before = requests.length;
+    await enable(page, true);
+    await untilState(page, 'open');
+    expect(requests.slice(before).map(({ url }) => url)).toEqual(['/stream?lastEventId=7']);
+  });
+
+  test('stays paused when it is enabled again', async () => {
+    const { page, requests } = await mount();
+    await page.evaluate(() => window.hook.pause());
+    await untilState(page, 'paused');
+    const before = requests.length;
+    await enable(page, false);
+    await enable(page, true);
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(requests.slice(before).map(({ url }) => url)).toEqual(['/a-round-trip-later']);
+    await untilState(page, 'paused');
+  });
+
+  test('calls the newest function for the URL, and another function makes no new connection', async () => {
+    const { page, requests, open } = await mount({ isAsked: true });
+    await vi.waitUntil(() => open.length === 1);
+    open[0]?.write('id: 7\ndata: a\n\n');
+    await untilReceived(page, 1);
+    const before = requests.length;
+    await page.evaluate(() => {
+      window.hook.label = 'second';
+      window.hook.render();
+    });
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    await page.evaluate(() => window.hook.drop());
+    await vi.waitUntil(() => requests.length === before + 2);
+    expect(requests.slice(before).map(({ url }) => url)).toEqual([
+      '/a-round-trip-later',
+      '/stream?label=second&lastEventId=7',
+    ]);
+  });
+
+  test('begins after an ID that was kept elsewhere, also under StrictMode, and goes on from there', async () => {
+    const { page, requests, open } = await mount({ lastEventId: '41' });
+    expect(requests.at(-1)?.url).toBe('/stream?lastEventId=41');
+    await vi.waitUntil(() => open.length === 1);
+    open[0]?.write('id: 42\ndata: a\n\n');
+    await untilReceived(page, 1);
+    await page.evaluate(() => window.hook.drop());
+    await vi.waitUntil(() => requests.at(-1)?.url === '/stream?lastEventId=42');
+  });
+
+  test('holds no connection in a hidden Activity, and goes on where it was when that is shown', async () => {
+    const { page, requests, open } = await mount();
+    await vi.waitUntil(() => open.length === 1);
+    open[0]?.write('id: 7\ndata: a\n\n');
+    await untilReceived(page, 1);
+    await activity(page, 'hidden');
+    await vi.waitUntil(() => open.length === 0);
+    const before = requests.length;
+    await activity(page, 'visible');
+    await untilState(page, 'open');
+    expect(requests.slice(before).map(({ url }) => url)).toEqual(['/stream?lastEventId=7']);
+    await page.evaluate(() => window.hook.pause());
+    await untilState(page, 'paused');
+    await activity(page, 'hidden');
+    await activity(page, 'visible');
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(requests.at(-1)?.url).toBe('/a-round-trip-later');
+  });
+
+  test('tells the newest onStatus of each change', async () => {
+    const { page } = await mount();
+    await page.evaluate(() => {
+      window.hook.label = 'second';
+      window.hook.render();
+    });
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    await page.evaluate(() => window.hook.pause());
+    await page.waitForFunction(() => window.hook.told.at(-1) === 'second:paused');
   });
 
   test('pauses without a connection and resumes after the last message', async () => {
@@ -156,6 +285,24 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     await untilState(page, 'closed');
   });
 });
+
+const numbers = Array.from({ length: 100 }, (_, i) => String(i + 1));
+const hundred = numbers.map((n) => `id: ${n}\ndata: ${n}\n\n`).join('');
+
+async function enable(page: Page, enabled: boolean): Promise<void> {
+  await page.evaluate((now) => {
+    window.hook.enabled = now;
+    window.hook.render();
+  }, enabled);
+}
+
+async function activity(page: Page, mode: 'hidden' | 'visible'): Promise<void> {
+  await page.evaluate((isHidden) => {
+    window.hook.isHidden = isHidden;
+    window.hook.render();
+  }, mode === 'hidden');
+  await page.getByText('a', { exact: true }).waitFor({ state: mode });
+}
 
 async function untilState(page: Page, state: string): Promise<void> {
   await page.waitForFunction((wanted) => window.hook?.status.state === wanted, state);

@@ -1,4 +1,5 @@
 import {
+  Activity,
   Profiler,
   StrictMode,
   Suspense,
@@ -8,17 +9,30 @@ import {
   useState,
   type ReactElement,
 } from 'react';
+import { flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';
 import type { Status } from '../../client/subscribe.ts';
 import { useEventSource } from '../../client/useEventSource.ts';
 
 declare global {
   interface Window {
+    /** What of `hook` is another from the first render on. */
+    given?: Partial<Window['hook']>;
     /** What the tests steer and read. */
     hook: {
       url: string;
       label: string;
-      /** Renders with the `url` and `label` that stand here now. */
+      enabled: boolean;
+      lastEventId?: string;
+      /** Whether the `url` is a function, another one at each render. */
+      isAsked: boolean;
+      /** Whether the subscriber is in a hidden Activity. */
+      isHidden: boolean;
+      /** Whether the handler asks for a render of its own. */
+      isFlushed: boolean;
+      /** How long a render takes, ms. */
+      renderMs: number;
+      /** Renders with what stands here now. */
       render: () => void;
       unmount: () => void;
       /** Every EventSource that was made. */
@@ -32,6 +46,11 @@ declare global {
       pause: () => void;
       resume: () => void;
       status: Status;
+      drop: () => void;
+      /** The three functions of each render. */
+      actions: Set<() => void>;
+      /** What `onStatus` was told. */
+      told: string[];
       /** Data of each message, with the label of the render whose handler got it. */
       received: string[];
       /** What each commit showed. */
@@ -40,15 +59,33 @@ declare global {
   }
 }
 
-function Subscriber({ url, label }: { url: string; label: string }): ReactElement {
+interface SubscriberProps {
+  url: string;
+  label: string;
+  enabled: boolean;
+}
+
+function Subscriber({ url, label, enabled }: SubscriberProps): ReactElement {
   const [text, setText] = useState('');
-  const { status, pause, resume } = useEventSource(url, {
-    message({ data }) {
-      window.hook.received.push(`${label}:${data}`);
-      setText(data);
+  const { hook } = window;
+  const { status, pause, resume, drop } = useEventSource(
+    hook.isAsked ? () => `${url}?label=${label}` : url,
+    {
+      message({ data }) {
+        hook.received.push(`${label}:${data}`);
+        if (hook.isFlushed) flushSync(() => setText(data));
+        else setText(data);
+      },
     },
-  });
-  Object.assign(window.hook, { status, pause, resume });
+    {
+      enabled,
+      onStatus: ({ state }) => hook.told.push(`${label}:${state}`),
+      ...(hook.lastEventId !== undefined && { lastEventId: hook.lastEventId }),
+    },
+  );
+  Object.assign(hook, { status, pause, resume, drop });
+  for (const action of [pause, resume, drop]) hook.actions.add(action);
+  work(hook.renderMs);
   useEffect(() => {
     window.hook.mounts += 1;
   }, []);
@@ -60,6 +97,11 @@ function Subscriber({ url, label }: { url: string; label: string }): ReactElemen
       <p>{text}</p>
     </Profiler>
   );
+}
+
+function work(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
 }
 
 function Pending(): null {
@@ -78,11 +120,18 @@ const root = createRoot(document.body);
 window.hook = {
   url: '/stream',
   label: 'first',
+  enabled: true,
+  isAsked: false,
+  isHidden: false,
+  isFlushed: false,
+  renderMs: 0,
   render() {
     root.render(
       <StrictMode>
         <Suspense fallback="waiting">
-          <Subscriber url={window.hook.url} label={window.hook.label} />
+          <Activity mode={window.hook.isHidden ? 'hidden' : 'visible'}>
+            <Subscriber url={window.hook.url} label={window.hook.label} enabled={window.hook.enabled} />
+          </Activity>
           <Pending />
         </Suspense>
       </StrictMode>,
@@ -93,8 +142,12 @@ window.hook = {
   mounts: 0,
   pause() {},
   resume() {},
+  drop() {},
+  actions: new Set(),
+  told: [],
   status: { state: 'connecting' },
   received: [],
   commits: [],
+  ...window.given,
 };
 window.hook.render();
