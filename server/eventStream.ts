@@ -83,13 +83,17 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   if (req.method === 'HEAD') return void res.end();
   const body: Writable = res;
   body.write(formatRetry(retry));
+  if (res.hasHeader('Content-Encoding')) {
+    res.destroy();
+    throw new Error('Content-Encoding: expected none, found a middleware that compresses, and so holds messages back');
+  }
 
   const start = (): void => {
     const channel = 'stream' in res ? res.stream : res.socket;
     if (!channel || channel.destroyed) return;
     const stream = new Stream<E>(res, channel, heartbeat);
     void stream.run(source);
-    res.on('close', () => stream.close());
+    res.once('close', () => stream.close());
   };
   // A pipelined request waits: its response has no socket until those before it have ended.
   if (res.socket) process.nextTick(start);

@@ -1,0 +1,51 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { launch, type Launched } from './support/processes.ts';
+
+const folder = join(import.meta.dirname, 'frameworks');
+const STREAM = /^retry: \d+\n\nid: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\nevent: end\ndata: \n\n$/;
+const SERVERS = [
+  'fastify',
+  'koa',
+  'hono',
+  'express 4',
+  'opentelemetry',
+  'polka compression, which leaves short chunks alone',
+];
+
+let servers: Launched;
+beforeAll(async () => {
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, shell: true });
+  servers = launch([process.execPath, '--import', 'tsx', join(folder, 'servers.js')]);
+  await vi.waitUntil(() => servers.output().includes('injected'), { timeout: 60_000 });
+});
+afterAll(() => servers.stop());
+
+/** Where this server listens. */
+function url(name: string): string {
+  const [, port] = new RegExp(`^server (\\d+) ${name}$`, 'm').exec(servers.output()) ?? [];
+  return `http://127.0.0.1:${port}/`;
+}
+
+test.each(SERVERS)('a stream arrives whole under %s', async (name) => {
+  const answer = await fetch(url(name), { headers: { 'Accept-Encoding': 'gzip' } });
+  expect(answer.headers.get('content-type')).toBe('text/event-stream');
+  expect(await answer.text()).toMatch(STREAM);
+});
+
+test('a stream that ends can be read by Fastify’s inject', () => {
+  const [, body = ''] = /^injected (.*)$/m.exec(servers.output()) ?? [];
+  expect(JSON.parse(body)).toMatch(STREAM);
+});
+
+test('a middleware that would hold messages back is found out at once', async () => {
+  const asked = fetch(url('polka compression of all'), { headers: { 'Accept-Encoding': 'gzip' } });
+  await expect(asked).rejects.toThrow('fetch failed');
+  await vi.waitUntil(() => servers.output().includes('error Content-Encoding: expected none'));
+});
+
+test('OpenTelemetry has a span for the stream when it has ended', async () => {
+  await (await fetch(url('opentelemetry'))).text();
+  await vi.waitUntil(() => /^spans [1-9]/m.test(servers.output()));
+});
