@@ -174,10 +174,10 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     expect(requests.map(({ url }) => url)).toEqual(['/a-round-trip-later']);
     await enable(page, true);
     await untilState(page, 'open');
-    await vi.waitUntil(() => open.length === 1);
-    open[0]?.write('id: 7\ndata: a\n\n');
+    const stream = await vi.waitUntil(() => open.find(({ req }) => req.url === '/stream'));
+    stream.write('id: 7\ndata: a\n\n');
     await untilReceived(page, 1);
-    const closed = open[0] && once(open[0], 'close');
+    const closed = once(stream, 'close');
     await enable(page, false);
     await untilState(page, 'paused');
     await closed;
