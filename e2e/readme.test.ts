@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { PITFALLS } from './pitfalls.ts';
 import { programPath } from './support/browser.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
@@ -36,6 +37,13 @@ describe.each(READMES)('%s', (readme) => {
     const files = allMatches(text, /(?:vitest run|--import tsx|node) ([\w./-]+\.tsx?)/g);
     expect(files.filter((file) => !existsSync(join(projectFolder, file)))).toEqual([]);
   });
+});
+
+test.each(PITFALLS)('e2e/README.md names a pitfall, its handling and its test: $what', (pitfall) => {
+  const rows = read('e2e/README.md').split('\n');
+  const row = rows.find((line) => line.startsWith(`| ${pitfall.what} `));
+  for (const name of [pitfall.file, pitfall.testFile]) expect(row).toContain(name.replace('e2e/', ''));
+  expect(row).toContain(`“${pitfall.test}”`);
 });
 
 test('README names all scripts', () => {

@@ -101,7 +101,9 @@ async function openTab(browser: Browser, name: string, url: string): Promise<Tab
       }
       for (const row of mutations.flatMap(({ addedNodes }) => [...addedNodes])) {
         if (!(row instanceof HTMLLIElement) || row.dataset['kind'] !== 'message') continue;
-        handOn('frame', /id: (\d+)/.exec(row.textContent)?.[1] ?? row.textContent, Date.now());
+        const lines = [...row.querySelectorAll('code')].map(({ textContent }) => textContent);
+        const id = lines.find((line) => line.startsWith('id: ')) ?? lines.join(', ');
+        handOn('frame', id.replace('id: ', ''), Date.now());
       }
     }).observe(document, {
       subtree: true,

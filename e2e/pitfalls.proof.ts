@@ -1,0 +1,46 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PITFALLS, type Pitfall } from './pitfalls.ts';
+import { copyProject } from './support/copyProject.ts';
+import { ended, launch } from './support/processes.ts';
+
+describe('the test of a pitfall', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await copyProject('e2e', 'dist');
+  });
+  afterAll(() => rm(folder, { recursive: true, maxRetries: 5 }));
+
+  test('passes with the handling, for each', async () => {
+    const { code, output } = await run(PITFALLS);
+    expect(code, output).toBe(0);
+  });
+
+  test.each(PITFALLS)('fails without the handling: $what', async (pitfall) => {
+    const path = join(folder, pitfall.file);
+    const text = await readFile(path, 'utf8');
+    expect(text).toContain(pitfall.code);
+    await writeFile(
+      path,
+      text.replace(pitfall.code, () => pitfall.without),
+    );
+    const { output } = await run([pitfall]);
+    await writeFile(path, text);
+    expect(output).toMatch(/Tests +\d+ failed/);
+  });
+
+  /** Runs the tests of these pitfalls, and no other. */
+  function run(pitfalls: readonly Pitfall[]): ReturnType<typeof ended> {
+    const files = new Set(pitfalls.map(({ testFile }) => testFile));
+    const titles = pitfalls.map(({ test: title }) => title.replaceAll(/[^\w ]/g, '.'));
+    const vitest = [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', ...files];
+    // What never comes is waited for, but not as long as on a busy machine.
+    const limits = ['--testTimeout', '20000', '--bail', '1'];
+    const { child, output } = launch([...vitest, ...limits, '-t', titles.join('|')], {
+      folder,
+      env: { CI: 'true', VITEST: undefined, NODE_ENV: undefined },
+    });
+    return ended(child, output);
+  }
+});
