@@ -1,4 +1,4 @@
-import { memo, useLayoutEffect, useRef, type ReactElement, type UIEvent } from 'react';
+import { memo, useLayoutEffect, useRef, type ReactElement } from 'react';
 import type { Entry } from './conversation.ts';
 
 /** How near to its end the list must be to follow what comes, px. */
@@ -7,20 +7,22 @@ const NEAR_PX = 24;
 /** Requests, answers and messages as text, as far as a script can know them. */
 export function Conversation({ entries }: { entries: readonly Entry[] }): ReactElement {
   const list = useRef<HTMLOListElement>(null);
-  const isAtEnd = useRef(true);
+  const end = useRef(0);
   useLayoutEffect(() => {
-    if (isAtEnd.current) list.current?.scrollTo(0, list.current.scrollHeight);
+    if (!list.current) return;
+    const { scrollTop, scrollHeight, clientHeight, style } = list.current;
+    const newEnd = scrollHeight - clientHeight;
+    const isFollowing = scrollTop >= Math.min(end.current, newEnd) - NEAR_PX;
+    // The browser keeps what is read in its place when old entries go, but must not scroll away from the end for it.
+    style.overflowAnchor = isFollowing ? 'none' : 'auto';
+    if (isFollowing) list.current.scrollTop = newEnd;
+    end.current = newEnd;
   });
-
-  function noteScroll({ currentTarget }: UIEvent<HTMLOListElement>): void {
-    const { scrollHeight, scrollTop, clientHeight } = currentTarget;
-    isAtEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-  }
 
   return (
     <section className="conversation">
       <h2 id="conversation">The conversation</h2>
-      <ol ref={list} onScroll={noteScroll} tabIndex={0} aria-labelledby="conversation">
+      <ol ref={list} tabIndex={0} aria-labelledby="conversation">
         {entries.map((entry) => (
           <Row key={entry.key} entry={entry} />
         ))}
@@ -40,7 +42,7 @@ const Row = memo(function Row({ entry }: { entry: Entry }): ReactElement {
       {lines(entry).map(([text, note], i) => (
         <p key={i}>
           <code>{text}</code>
-          {entry.isFirst && note && <span className="note">{note}</span>}
+          {entry.isFirst && note && <small>{note}</small>}
           {i === 0 && !(entry.isFirst && note) && <time>{clock(entry.time)}</time>}
         </p>
       ))}
@@ -60,10 +62,13 @@ function lines(entry: Entry): [text: string, note?: string][] {
     case 'answer':
       return [['← 200', 'an answer without an end'], ['Content-Type: text/event-stream']];
     case 'message': {
-      const all: [string, string?][] = entry.data.split('\n').map((line) => [`data: ${line}`]);
-      if (entry.id !== '') all.unshift([`id: ${entry.id}`, 'kept by the page as its place']);
+      const shown = entry.event === '' ? 'what the page shows' : '';
+      const all = entry.data
+        .split('\n')
+        .map((line, i): [string, string] => [`data: ${line}`, i === 0 ? shown : '']);
+      if (entry.id !== '') all.unshift([`id: ${entry.id}`, 'the page keeps it as its place']);
       if (entry.event !== '') all.unshift([`event: ${entry.event}`, 'a name, for a handler of its own']);
-      return [...all, ['', 'a blank line ends the message']];
+      return entry.isFirst ? [...all, ['', 'a blank line ends the message']] : all;
     }
     case 'break':
       if (entry.state === 'paused') return [['✂ closed by the page', 'a pause needs no connection']];

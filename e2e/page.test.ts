@@ -2,7 +2,9 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { isBrowserMissing } from './support/browser.ts';
 import { builtPage } from './support/builtPage.ts';
 import { startServer, type ServerProcess } from './support/processes.ts';
-import { expectToGoOn, shown, untilShown, upTo } from './support/shown.ts';
+import { conversation, expectToGoOn, shown, untilShown, untilStatus, upTo } from './support/shown.ts';
+
+const ANSWER = '← 200\nContent-Type: text/event-stream';
 
 describe.skipIf(isBrowserMissing())('the built page', () => {
   const { open, ticking } = builtPage();
@@ -15,17 +17,33 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
     expect(complaints).toEqual([]);
   });
 
-  test('lists the frames as they arrived, newest first', async () => {
+  test('tells the conversation: the request, its answer, and each message with its fields', async () => {
     const { page } = await open(await ticking(100));
     await untilShown(page, 3);
     await page.getByRole('button', { name: 'Pause' }).click();
-    const rows = await page.getByRole('row').allInnerTexts();
-    const last = rows.length - 1;
-    expect(rows[0]).toBe('Id\tType\tData\tTime');
-    rows.slice(1).forEach((row, i) => {
-      expect(row).toMatch(new RegExp(`^${last - i}\tmessage\t${last - i}\t\\d\\d:\\d\\d:\\d\\d\\.\\d{3}$`));
-    });
-    expect(last).toBeGreaterThanOrEqual(3);
+    await untilStatus(page, /^paused$/);
+    const last = (await shown(page)).at(-1) ?? 0;
+    expect(await conversation(page)).toEqual([
+      '→ GET /count\nAccept: text/event-stream',
+      ANSWER,
+      ...upTo(last)
+        .slice(1)
+        // The first of them is followed by the blank line that ends it.
+        .map((n) => `id: ${n}\ndata: ${n}${n === 1 ? '\n' : ''}`),
+      '✂ closed by the page',
+    ]);
+  });
+
+  test('explains the first of each kind alone', async () => {
+    const { page } = await open(await ticking(100));
+    await untilShown(page, 3);
+    expect(await page.locator('li small').allInnerTexts()).toEqual([
+      'the page asks once',
+      'an answer without an end',
+      'the page keeps it as its place',
+      'what the page shows',
+      'a blank line ends the message',
+    ]);
   });
 
   test('pauses, and resumes where it was', async () => {
@@ -33,7 +51,7 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
     const { page } = await open(url);
     await untilShown(page, 2);
     await page.getByRole('button', { name: 'Pause' }).click();
-    await page.getByText('paused').waitFor();
+    await untilStatus(page, /^paused$/);
     await expect.poll(async () => (await (await fetch(`${url}/health`)).json()).connections).toBe(0);
     await page.getByRole('button', { name: 'Resume' }).click();
     await expectToGoOn(page, 3);
@@ -44,10 +62,10 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
     const { page } = await open(first.url);
     await untilShown(page, 5);
     await first.stop();
-    await page.getByText(/^reconnecting, attempt \d+/).waitFor();
+    await untilStatus(page, /^reconnecting · /);
     await start({ TICK_MS: '100', PORT: new URL(first.url).port });
     await expectToGoOn(page, 10);
-    expect(await page.getByRole('status').textContent()).toMatch(/^open/);
+    await untilStatus(page, /^open · resumed after \d+, nothing lost$/);
   });
 
   test('holds one connection, and none when it is left', async () => {
@@ -59,54 +77,110 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
     await expect.poll(async () => (await (await fetch(`${url}/health`)).json()).connections).toBe(0);
   });
 
-  test('says where it went on after a reconnect, and marks the place among the frames', async () => {
+  test('says after a cut where it resumed, in words, in the conversation and on the line', async () => {
     const { page } = await open(await ticking(100), () => (Math.random = () => 0.5)); // half a second of backoff
     await untilShown(page, 3);
-    await page.getByRole('button', { name: 'Drop the connection' }).click();
-    await page.getByText(/^reconnecting, attempt 1, next in 1 s$/).waitFor();
+    await page.getByRole('button', { name: 'Cut the connection' }).click();
+    await untilStatus(page, /^reconnecting · next attempt in 1 s$/);
     const last = (await shown(page)).at(-1) ?? 0;
-    await page.getByText(`open, went on from ${last} with nothing lost`).waitFor();
-    await page.getByRole('button', { name: 'Hold to read' }).click();
-    const ids = await page
-      .locator('tbody tr')
-      .evaluateAll((rows) => rows.map((row) => row.firstChild?.textContent));
-    expect(ids.slice(ids.indexOf('reconnected') - 1).slice(0, 3)).toEqual([
-      String(last + 1),
-      'reconnected',
-      String(last),
-    ]);
-    await expectToGoOn(page, 3);
-    await expect.poll(() => page.getByRole('status').textContent(), { timeout: 10_000 }).toBe('open');
-  });
-
-  test('keeps fifty frames in the table, holds them to be read, and shows them as curl would', async () => {
-    const { page } = await open(await ticking(10));
-    await untilShown(page, 60);
-    await page.getByRole('button', { name: 'Hold to read' }).click();
-    const rows = await page.locator('tbody tr').allInnerTexts();
-    await page.getByText('As raw text').click();
-    const raw = await page.locator('pre').innerText();
-    await expectToGoOn(page, 10);
-    expect(rows.length).toBe(50);
-    expect(await page.locator('tbody tr').allInnerTexts()).toEqual(rows);
-    const ids = rows.map((row) => row.split('\t')[0]).toReversed();
-    expect(raw.trimEnd()).toBe(ids.map((id) => `id: ${id}\ndata: ${id}`).join('\n\n'));
-    await page.getByRole('button', { name: 'Let go' }).click();
-    await expectToGoOn(page, 1);
-    expect(await page.locator('tbody tr').allInnerTexts()).not.toEqual(rows);
-  });
-
-  test('plots the gap before each frame', async () => {
-    const { page } = await open(await ticking(50));
-    await untilShown(page, 20);
+    expect(await page.locator('.gap').innerText()).toMatch(new RegExp(`^after ${last}: \\d s offline$`));
+    await untilStatus(page, new RegExp(`^open · resumed after ${last}, nothing lost$`));
     await page.getByRole('button', { name: 'Pause' }).click();
-    await page.getByText('paused').waitFor();
-    const frames = await page.locator('tbody tr').count();
-    const points = (await page.locator('polyline').getAttribute('points'))?.split(' ').length;
-    expect(points).toBe(frames - 1);
-    expect(await page.locator('figcaption').innerText()).toMatch(
-      /^Gaps between frames: usually \d\d ms, at most \d+ ms$/,
+
+    const told = await conversation(page);
+    const cut = told.indexOf('✂ connection lost');
+    expect(told.slice(cut - 1, cut + 4)).toEqual([
+      `id: ${last}\ndata: ${last}`,
+      '✂ connection lost',
+      `→ GET /count?lastEventId=${last}\nAccept: text/event-stream`,
+      ANSWER,
+      `id: ${last + 1}\ndata: ${last + 1}`,
+    ]);
+    expect(await page.locator('.stretch .gap').innerText()).toMatch(/^\d\.\d s offline$/);
+    const ids = page.locator('.id');
+    expect((await ids.allInnerTexts()).slice(0, 2)).toEqual([String(last), String(last + 1)]);
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await expectToGoOn(page, 3);
+  });
+
+  test('keeps its place through a reload, and through back and forward', async () => {
+    const url = await ticking(100);
+    const { page } = await open(url);
+    await untilShown(page, 5);
+    await page.reload();
+    await page.goto('about:blank');
+    await page.goBack();
+    await page.reload();
+    const [first = 0] = await shown(page);
+    expect(first).toBeGreaterThanOrEqual(5);
+    await untilShown(page, first + 3);
+    const numbers = await shown(page);
+    expect(numbers).toEqual(numbers.map((_, i) => first + i));
+    expect((await conversation(page))[0]).toBe(
+      `→ GET /count?lastEventId=${first}\nAccept: text/event-stream`,
     );
+    await untilStatus(page, new RegExp(`^open · resumed after ${first}, nothing lost$`));
+  });
+
+  test('starts at 1 in a new tab, and when it is told to start over', async () => {
+    const url = await ticking(100);
+    const { page } = await open(url);
+    await untilShown(page, 5);
+    const { page: other } = await open(url);
+    await untilShown(other, 2);
+    expect((await shown(other)).slice(0, 3)).toEqual([0, 1, 2]);
+
+    await page.getByRole('button', { name: 'Start over' }).click();
+    await page.waitForFunction(() => window.shown.lastIndexOf('0') > 0);
+    const record = async (): Promise<number[]> => {
+      const numbers = await shown(page);
+      return numbers.slice(numbers.lastIndexOf(0));
+    };
+    await expect.poll(async () => (await record()).length).toBeGreaterThan(3);
+    expect((await record()).slice(0, 4)).toEqual([0, 1, 2, 3]);
+    expect((await conversation(page)).slice(0, 2)).toEqual([
+      '→ GET /count\nAccept: text/event-stream',
+      ANSWER,
+    ]);
+    await page.reload();
+    expect((await shown(page))[0]).toBeGreaterThanOrEqual(3);
+  });
+
+  test('leaves the conversation where it is read, also when old entries go, and follows it at its end', async () => {
+    const { page } = await open(await ticking(20));
+    await untilShown(page, 190);
+    const list = page.locator('ol');
+    const isAtEnd = (): Promise<boolean> =>
+      list.evaluate((ol) => ol.scrollHeight - ol.scrollTop - ol.clientHeight < 2);
+    expect(await isAtEnd()).toBe(true);
+
+    const read = await list.evaluate((ol) => {
+      ol.scrollTop -= 200;
+      const { top } = ol.getBoundingClientRect();
+      const row = [...ol.children].find((one) => one.getBoundingClientRect().top > top);
+      row?.setAttribute('id', 'read');
+      return row?.getBoundingClientRect().top;
+    });
+    await untilShown(page, 230); // more than are kept
+    await page.getByRole('button', { name: 'Pause' }).press('Enter');
+    await untilStatus(page, /^paused$/);
+    // The browser corrects what it scrolls when it draws.
+    await page.evaluate(
+      () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+    );
+    expect(await page.locator('#read').evaluate((row) => row.getBoundingClientRect().top)).toBe(read);
+
+    await list.evaluate((ol) => ol.scrollTo(0, ol.scrollHeight));
+    await page.getByRole('button', { name: 'Resume' }).press('Enter');
+    await untilShown(page, 270);
+    expect(await isAtEnd()).toBe(true);
+  });
+
+  test('keeps the last 200 entries', async () => {
+    const { page } = await open(await ticking(10));
+    await untilShown(page, 250);
+    expect(await page.locator('li').count()).toBe(200);
+    expect(await page.locator('.dot').count()).toBeLessThanOrEqual(200);
   });
 });
 

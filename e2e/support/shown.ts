@@ -40,6 +40,24 @@ export async function untilShown(page: Page, n: number): Promise<void> {
   );
 }
 
+/** Waits until the text of the status matches. */
+export async function untilStatus(page: Page, wanted: RegExp): Promise<void> {
+  await page.waitForFunction(
+    ({ source }) => new RegExp(source).test(document.querySelector('[role="status"]')?.textContent ?? ''),
+    wanted,
+    POLLING,
+  );
+}
+
+/** The entries of the conversation, a line of text for each of their lines, without the notes and times beside them. */
+export async function conversation(page: Page): Promise<string[]> {
+  return page
+    .locator('li')
+    .evaluateAll((rows) =>
+      rows.map((row) => [...row.querySelectorAll('code')].map((line) => line.textContent).join('\n')),
+    );
+}
+
 /** Waits for `more` further numbers, then expects the record to be without a gap or a repeat. */
 export async function expectToGoOn(page: Page, more: number): Promise<void> {
   const last = (await shown(page)).length - 1;
