@@ -1,23 +1,10 @@
-import { memo, useLayoutEffect, useRef, type ReactElement } from 'react';
+import { memo, type ReactElement } from 'react';
 import type { Entry } from './conversation.ts';
-
-/** How near to its end the list must be to follow what comes, px. */
-const NEAR_PX = 24;
+import { useFollowing } from './useFollowing.ts';
 
 /** Requests, answers and messages as text, as far as a script can know them. */
 export function Conversation({ entries }: { entries: readonly Entry[] }): ReactElement {
-  const list = useRef<HTMLOListElement>(null);
-  const end = useRef(0);
-  useLayoutEffect(() => {
-    if (!list.current) return;
-    const { scrollTop, scrollHeight, clientHeight, style } = list.current;
-    const newEnd = scrollHeight - clientHeight;
-    const isFollowing = scrollTop >= Math.min(end.current, newEnd) - NEAR_PX;
-    // The browser keeps what is read in its place when old entries go, but must not scroll away from the end for it.
-    style.overflowAnchor = isFollowing ? 'none' : 'auto';
-    if (isFollowing) list.current.scrollTop = newEnd;
-    end.current = newEnd;
-  });
+  const list = useFollowing<HTMLOListElement>();
 
   return (
     <section className="conversation">
