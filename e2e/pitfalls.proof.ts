@@ -25,22 +25,19 @@ describe('the test of a pitfall', () => {
       path,
       text.replace(pitfall.code, () => pitfall.without),
     );
-    const { output } = await run([pitfall]);
+    // A test that waits for what never comes has failed, too.
+    const { output } = await run([pitfall], '--testTimeout', '10000', '--bail', '1');
     await writeFile(path, text);
     expect(output).toMatch(/Tests +\d+ failed/);
   });
 
   /** Runs the tests of these pitfalls, and no other. */
-  function run(pitfalls: readonly Pitfall[]): ReturnType<typeof ended> {
+  function run(pitfalls: readonly Pitfall[], ...limits: string[]): ReturnType<typeof ended> {
     const files = new Set(pitfalls.map(({ testFile }) => testFile));
     const titles = pitfalls.map(({ test: title }) => title.replaceAll(/[^\w ]/g, '.'));
-    const vitest = [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', ...files];
-    // What never comes is waited for, but not as long as on a busy machine.
-    const limits = ['--testTimeout', '20000', '--bail', '1'];
-    const { child, output } = launch([...vitest, ...limits, '-t', titles.join('|')], {
-      folder,
-      env: { CI: 'true', VITEST: undefined, NODE_ENV: undefined },
-    });
+    const vitest = [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', ...files, ...limits];
+    const env = { CI: 'true', VITEST: undefined, NODE_ENV: undefined };
+    const { child, output } = launch([...vitest, '-t', titles.join('|')], { folder, env });
     return ended(child, output);
   }
 });

@@ -55,7 +55,7 @@ export function devServer(): Plugin {
       const { runner } = ssr;
 
       const load = async (): Promise<CounterApp> => {
-        // From scratch: both caches also hold what failed, and what was missing then.
+        // Both caches hold the old code, and what failed or was missing.
         ssr.moduleGraph.invalidateAll();
         runner.clearCache();
         const { createApp } = await runner.import<typeof import('./app.ts')>(APP);
@@ -99,8 +99,10 @@ export function devServer(): Plugin {
     },
 
     hotUpdate({ modules }) {
+      if (this.environment.name !== 'ssr') return;
       // A file that has just been created has no modules yet, and may be what was missing.
-      if (this.environment.name === 'ssr' && (modules.length > 0 || isBroken)) stop();
+      if (modules.length > 0 || isBroken) stop();
+      return []; // Vite itself would run the new code once more
     },
   };
 }
