@@ -57,34 +57,49 @@ export function useEventSource(
   const held = useRef<{ key: string | undefined; subscription: Subscription }>(undefined);
   useEffect(() => {
     if (!enabled || paused) return;
-    if (held.current?.key === key && held.current) held.current.subscription.resume();
-    else held.current = { key, subscription: start() };
+    if (held.current === undefined || held.current.key !== key) {
+      held.current = { key, subscription: start(latest, setStatus) };
+    } else {
+      held.current.subscription.resume();
+    }
     return held.current.subscription.pause;
-
-    function start(): Subscription {
-      const names = Object.keys(latest.current.handlers);
-      return subscribe(key ?? askUrl, Object.fromEntries(names.map((name) => [name, receive])), {
-        ...latest.current.options,
-        onStatus: changed,
-      });
-    }
-    function askUrl(): string {
-      const { url: asked } = latest.current;
-      return typeof asked === 'string' ? asked : asked();
-    }
-    function receive(message: MessageEvent<string>): void {
-      // Between a render with another `url` and its effect, the old stream is still open.
-      if (latest.current.key === key) latest.current.handlers[message.type]?.(message);
-    }
-    function changed(next: Status): void {
-      if (latest.current.key !== key) return;
-      setStatus(next);
-      latest.current.options.onStatus?.(next);
-    }
   }, [key, enabled, paused]);
 
   const pause = useCallback(() => setPaused(true), []);
   const resume = useCallback(() => setPaused(false), []);
   const drop = useCallback(() => held.current?.subscription.drop(), []);
   return { status, pause, resume, drop };
+}
+
+interface Latest {
+  key: string | undefined;
+  url: string | (() => string);
+  handlers: Handlers;
+  options: EventSourceOptions;
+}
+
+/** Subscribes with handlers that call the newest ones. */
+function start(latest: { readonly current: Latest }, setStatus: (status: Status) => void): Subscription {
+  const { key, handlers, options } = latest.current;
+  const names = Object.keys(handlers);
+  return subscribe(key ?? address, Object.fromEntries(names.map((name) => [name, receive])), {
+    ...options,
+    onStatus,
+  });
+
+  function address(): string {
+    const { url } = latest.current;
+    return typeof url === 'string' ? url : url();
+  }
+
+  function receive(message: MessageEvent<string>): void {
+    // Between a render with another `url` and its effect, the old stream is still open.
+    if (latest.current.key === key) latest.current.handlers[message.type]?.(message);
+  }
+
+  function onStatus(status: Status): void {
+    if (latest.current.key !== key) return;
+    setStatus(status);
+    latest.current.options.onStatus?.(status);
+  }
 }
