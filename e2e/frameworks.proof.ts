@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { launch, type Launched } from './support/processes.ts';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { launch, startServer, type Launched } from './support/processes.ts';
 
 const folder = join(import.meta.dirname, 'frameworks');
 const STREAM = /^retry: \d+\n\nid: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\nevent: end\ndata: \n\n$/;
@@ -48,4 +48,36 @@ test('a middleware that would hold messages back is found out at once', async ()
 test('OpenTelemetry has a span for the stream when it has ended', async () => {
   await (await fetch(url('opentelemetry'))).text();
   await vi.waitUntil(() => /^spans [1-9]/m.test(servers.output()));
+});
+
+test('@microsoft/fetch-event-source comes back to a server that was killed', async () => {
+  // It asks for a page, though only to learn whether it is visible.
+  vi.stubGlobal('window', globalThis);
+  vi.stubGlobal('document', Object.assign(new EventTarget(), { hidden: false }));
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const path = join(folder, 'node_modules/@microsoft/fetch-event-source');
+  const { fetchEventSource } = await import(join(path, 'lib/cjs/index.js'));
+  const server = await startServer({ TICK_MS: '100' });
+  onTestFinished(() => server.stop());
+  const ids: string[] = [];
+  const abort = new AbortController();
+  onTestFinished(() => abort.abort());
+  let errors = 0;
+  void fetchEventSource(`${server.url}/count`, {
+    signal: abort.signal,
+    openWhenHidden: true,
+    onmessage: ({ id }: { id: string }) => id && ids.push(id),
+    onerror: () => {
+      errors += 1;
+      return 50; // ms until the next attempt
+    },
+  });
+  await vi.waitUntil(() => ids.length >= 3, { timeout: 30_000 });
+  await server.stop();
+  await vi.waitUntil(() => errors > 0, { timeout: 30_000 });
+  const again = await startServer({ TICK_MS: '100', PORT: String(server.port) });
+  onTestFinished(() => again.stop());
+  const before = ids.length;
+  await vi.waitUntil(() => ids.length >= before + 3, { timeout: 30_000 });
+  expect(ids).toEqual(Array.from({ length: ids.length }, (_, i) => String(i + 1)));
 });

@@ -1,0 +1,68 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { isMissing, programPath } from './support/browser.ts';
+import { startServer, type ServerProcess } from './support/processes.ts';
+
+const TICK_MS = 100;
+
+const curl = programPath('curl');
+const python = ['/usr/bin/python3', 'python3'].find((program) => hasRequests(program));
+
+/** Prints each line with the time of its arrival, as every tutorial on `requests` reads a stream. */
+const READ_LINES = `
+import requests, sys, time
+for line in requests.get(sys.argv[1], stream=True).iter_lines():
+    print(time.time(), line.decode(), flush=True)
+`;
+
+function hasRequests(program: string): boolean {
+  if (program.startsWith('/') && !existsSync(program)) return false;
+  try {
+    execFileSync(program, ['-c', 'import requests'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+let server: ServerProcess;
+beforeEach(async () => {
+  server = await startServer({ TICK_MS: String(TICK_MS) });
+  onTestFinished(() => server.stop());
+});
+
+/** Runs a program that reads the stream until the server is killed. Gives its output and its exit code. */
+async function read(program: string, ...args: string[]): Promise<{ output: string; code: number | null }> {
+  const child = spawn(program, args);
+  let output = '';
+  child.stdout.on('data', (chunk) => (output += String(chunk)));
+  await vi.waitUntil(() => output.includes('data: 5'), { timeout: 30_000 });
+  await server.stop();
+  const [code] = await once(child, 'close');
+  return { output, code };
+}
+
+test.skipIf(isMissing('curl', curl, 'Install curl.'))('curl takes a killed server for an error', async () => {
+  const { output, code } = await read(curl ?? '', '-sN', `${server.url}/count`);
+  expect(output).toMatch(/^retry: \d+\n\nid: 1\ndata: 1\n\n/);
+  expect(code).toBe(18); // "Partial file. Only a part of the file was transferred."
+});
+
+test('fetch takes a killed server for an error', async () => {
+  const answer = await fetch(`${server.url}/count`);
+  const failed = expect(answer.text()).rejects.toThrow('terminated');
+  await server.stop();
+  await failed;
+});
+
+test.skipIf(isMissing('Python with requests', python, 'Install python3-requests.'))(
+  'Python’s requests gets each number on time',
+  async () => {
+    const { output } = await read(python ?? '', '-c', READ_LINES, `${server.url}/count`);
+    const times = [...output.matchAll(/^([\d.]+) data: /gm)].map(([, time]) => Number(time) * 1000);
+    const gaps = times.slice(1).map((time, i) => time - (times[i] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThan(TICK_MS / 4); // one by one, not in a heap
+  },
+);
