@@ -7,7 +7,7 @@ import { shutdown } from './abuse/shutdown.ts';
 import { slowReaders } from './abuse/slowReaders.ts';
 import { randomSeed } from './support/random.ts';
 
-/** The other tests keep the machine busy. */
+/** How late numbers may be: other tests keep the machine busy. */
 const LATE_MS = 5000;
 
 // The quick forms; e2e/abuse/run.ts is the long one. Each throws when a bound is broken.
@@ -27,15 +27,15 @@ describe.concurrent('a server endures', () => {
     expect((await floods(1000, LATE_MS)).cases).toBe(1000);
   });
 
-  test('whatever a stranger may send', async () => {
+  test('random requests', async () => {
     expect((await fuzz(1000, seed)).cases).toBe(1000);
   });
 
-  test.skipIf(process.platform === 'win32')('its end with many streams open', async () => {
+  test.skipIf(process.platform === 'win32')('SIGTERM with many streams open', async () => {
     expect((await shutdown(200, 'SIGTERM')).cases).toBe(200);
   });
 
-  test('an exception that nobody catches: code 1, after sending its clients away', async () => {
+  test('an uncaught exception: it asks its clients to reconnect and exits with code 1', async () => {
     expect((await shutdown(50, 'uncaughtException')).cases).toBe(50);
   });
 

@@ -5,7 +5,7 @@ import { isNginxMissing } from './support/nginx.ts';
 import { randomSeed } from './support/random.ts';
 
 describe.skipIf(isNginxMissing() || isBrowserMissing())('two servers behind nginx', () => {
-  test('lose no number and double none, whatever happens to them, to the network and to the tabs', async () => {
+  test('lose no number and repeat none, whatever happens to them, to the network and to the tabs', async () => {
     const seed = Number(process.env['CHAOS_SEED'] ?? randomSeed());
     console.log(`CHAOS_SEED=${seed}`);
     // One round of everything; e2e/chaos/run.ts is the long form.

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { freePort, launch, listeningOn, type ServerProcess } from './support/pro
 const projectFolder = join(import.meta.dirname, '..');
 const COPIED = ['server/eventStream.ts', 'client/subscribe.ts', 'client/useEventSource.ts'];
 
-/** What a strict project has, and no file of this one. */
+/** Settings of another strict project. */
 const TSCONFIG = {
   compilerOptions: {
     strict: true,
@@ -58,7 +58,7 @@ function example(readme: string, language: string): string {
   return code[1];
 }
 
-/** Subscribes until the test has finished; gives all that comes. */
+/** Subscribes until the test has finished, and records what comes. */
 function read(
   path: string,
   ...types: string[]
@@ -68,9 +68,8 @@ function read(
   const on: Handlers = Object.fromEntries(
     types.map((name) => [name, ({ type, data }) => messages.push([type, data])]),
   );
-  const source = subscribe(server.url + path, on, { onStatus: (status) => statuses.push(status) });
-  source.resume();
-  onTestFinished(source.pause);
+  const subscription = subscribe(server.url + path, on, { onStatus: (status) => statuses.push(status) });
+  onTestFinished(subscription.close);
   return { messages, statuses };
 }
 
@@ -80,7 +79,8 @@ async function untilClosed(statuses: Status[]): Promise<void> {
 
 test('the copied files and the examples are sound under strict types', () => {
   const tsc = join(projectFolder, 'node_modules', 'typescript', 'bin', 'tsc');
-  expect(execFileSync(process.execPath, [tsc, '--project', folder], { encoding: 'utf8' })).toBe('');
+  const { stdout } = spawnSync(process.execPath, [tsc, '--project', folder], { encoding: 'utf8' });
+  expect(stdout).toBe('');
 });
 
 test('the clock tells the time', async () => {
@@ -89,7 +89,7 @@ test('the clock tells the time', async () => {
   for (const [, data] of messages) expect(new Date(data).toISOString()).toBe(data);
 });
 
-test('the job comes to its end and is not asked for again', async () => {
+test('the job finishes, and its client does not reconnect', async () => {
   const { messages, statuses } = read('/job', 'message');
   await untilClosed(statuses);
   expect(messages.map(([, data]) => Number(data))).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
@@ -107,18 +107,17 @@ test('orders are objects with a name', async () => {
 
 test('a handler may pause, and what came in the same chunk comes again when it resumes', async () => {
   const ids: string[] = [];
-  const source = subscribe(`${server.url}/orders`, {
+  const subscription = subscribe(`${server.url}/orders`, {
     order({ lastEventId }) {
       ids.push(lastEventId);
-      source.pause();
+      subscription.pause();
     },
     ping() {},
   });
-  onTestFinished(source.pause);
-  source.resume();
+  onTestFinished(subscription.close);
   await vi.waitUntil(() => ids.length > 0);
   expect(ids).toEqual(['1']);
-  source.resume();
+  subscription.resume();
   await vi.waitUntil(() => ids.length > 1);
   expect(ids).toEqual(['1', '2']);
 });

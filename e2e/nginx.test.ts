@@ -27,7 +27,7 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
     expect(text).toMatch(/^retry: \d+\n\nid: 42\n/);
   });
 
-  test('a dead server is left for the other, and a 502 comes when both are dead', async () => {
+  test('requests go to the other server when one is dead, and get a 502 when both are', async () => {
     const { port, servers } = await start();
     await servers[0].stop();
     for (let i = 0; i < 4; i++) expect((await ask(port)).statusCode).toBe(200);
@@ -35,10 +35,10 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
     expect((await ask(port)).statusCode).toBe(502);
   });
 
-  test.skipIf(process.platform === 'win32')('a server that drains is left for the other', async () => {
+  test.skipIf(process.platform === 'win32')('requests go to the other server when one drains', async () => {
     const { port, servers } = await start();
     const draining = servers[1];
-    // Half a request keeps it from leaving before its deadline.
+    // Half a request keeps it open until its deadline.
     const half = connect(portOf(draining), '127.0.0.1', () => half.write('GET /count HTTP/1.1\r\n'));
     onTestFinished(() => void half.destroy());
     await vi.waitUntil(() => half.bytesWritten > 0);
@@ -49,7 +49,7 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
     expect(draining.child.exitCode).toBe(null);
   });
 
-  test('a server that is full is left for the other', async () => {
+  test('requests go to the other server when one is full', async () => {
     const { port } = await start({ MAX_CONNECTIONS: '2' });
     for (let i = 0; i < 4; i++) expect((await ask(port)).statusCode).toBe(200);
     expect((await ask(port)).statusCode).toBe(503);

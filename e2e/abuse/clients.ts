@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { request } from '../support/testServer.ts';
 import { eventually } from './outcome.ts';
 
-/** Connects and sends `text`; an error is one of the ways to close. */
+/** Connects and sends `text`. A connection error counts as a close. */
 export async function send(port: number, text: string): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   socket.on('error', () => {});
@@ -13,7 +13,7 @@ export async function send(port: number, text: string): Promise<Socket> {
   return socket;
 }
 
-/** Waits for an event; an error does not end the wait, as it does with `once` of node:events. */
+/** Waits for an event. Unlike `once` of node:events, it does not reject at an error. */
 export function happens(socket: Socket, event: 'connect' | 'data' | 'close'): Promise<void> {
   return new Promise((resolve) => {
     if (event === 'close' && socket.closed) resolve();
@@ -21,7 +21,7 @@ export function happens(socket: Socket, event: 'connect' | 'data' | 'close'): Pr
   });
 }
 
-/** Sends `text` and reads until the server closes, or until `isEnough`, or for `ms`. */
+/** Sends `text` and returns what is received until the server closes, `isEnough` holds or `ms` have passed (default 5000). */
 export async function ask(
   port: number,
   text: string,
@@ -40,7 +40,7 @@ export async function ask(
   return received;
 }
 
-/** The path of the page's script, a file that takes several reads: one that is read to its end is closed, sent or not. */
+/** The path of the page's script. It takes several reads; a file that is read at once is closed at once. */
 export async function scriptOf(port: number): Promise<string> {
   const page = await ask(port, request('GET', '/', 'Connection: close'));
   const [path] = /\/assets\/[\w.-]+\.js/.exec(page) ?? [];
@@ -49,7 +49,7 @@ export async function scriptOf(port: number): Promise<string> {
   return path;
 }
 
-/** A client that reads what it gets, as a person at a page does. */
+/** A client that reads its stream. */
 export interface Reader {
   /** How late its latest number came, measured from its first, ms. Throws when a number was missing, double or not one. */
   worstMs(): number;

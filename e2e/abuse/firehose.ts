@@ -3,12 +3,12 @@ import { count } from '../../server/count.ts';
 import { openEventStream } from '../../server/eventStream.ts';
 
 const tickMs = Number(process.env['TICK_MS']);
-/** Large, so that filling takes no time, and smaller than what may wait. */
+/** Large, so that few are needed. */
 const FILLING = 'x'.repeat(15_000);
 
 /**
- * Streams that fill the kernel's buffers at once, where a number a second takes hours: what comes then waits in the
- * process. `/` goes on to count, `/quiet` sends nothing more. `/count` counts and fills nothing.
+ * Streams that first fill the kernel's buffers, which takes hours with a number a second. Later messages are buffered in the
+ * process. After that `/` counts, and `/quiet` sends nothing. `/count` only counts.
  */
 const server = createServer((req, res) => {
   openEventStream(req, res, (stream) => {

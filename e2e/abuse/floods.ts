@@ -8,7 +8,7 @@ const TICK_MS = 100;
 const INSIDE = 100;
 const AT_ONCE = 50;
 
-/** Requests beyond the cap: each is refused within `lateMs`, and no number for the clients inside is later than that. */
+/** Requests beyond the limit: each is refused within `lateMs`, and connected clients get their numbers no later than that. */
 export async function floods(requests: number, lateMs = 1000): Promise<Outcome> {
   const server = await startProbed({ env: { TICK_MS: `${TICK_MS}`, MAX_CONNECTIONS: `${INSIDE}` } });
   try {
@@ -42,7 +42,7 @@ export async function floods(requests: number, lateMs = 1000): Promise<Outcome> 
   }
 }
 
-/** Asks again and again, ten times on one connection; gives how long each answer took, ms. */
+/** Sends requests, ten on each connection. Returns how long each answer took, ms. */
 async function knock(port: number, requests: number): Promise<number[]> {
   const waits: number[] = [];
   while (waits.length < requests) {

@@ -19,7 +19,7 @@ const PATHS = [
   ...'http://a:b/count http://[x/ http:// http://a:99999/ ftp://a/health a:1 //a:b@c/'.split(' '),
 ];
 
-/** Paths that lead out of the static folder if anything does. */
+/** Attempts to leave the static folder. */
 const ESCAPES = [
   ...'/../package.json /%2e%2e/package.json /..%2fpackage.json /..%5cpackage.json /....//package.json'.split(
     ' ',
@@ -77,16 +77,16 @@ const HEADERS: ((value: string) => string)[] = [
   () => 'Bad Name: 1',
 ];
 
-/** What tells an attacker which program answers, or what is in it. */
+/** Text that would disclose the server's software. */
 const TELLTALE = /x-powered-by|^server:|express|node[/.]|node_modules|\bat .*:\d+:\d+/im;
 
-/** Node's own line for a host that it finds odd, once in a process: not the app's, and harmless. */
+/** Node's own warning about an unusual host, once per process. It is harmless. */
 const ODD_HOST = /^\(node:\d+\) \[DEP0170\] .*\n\(Use `node --trace-deprecation .*\n$/;
 
-/** The compiler's and the caches' share, whatever the number of requests. */
+/** Room for compiled code and caches, which do not depend on the number of requests. */
 const HEAP_GROWTH_BYTES = 2e6;
 
-/** Whatever a stranger may send: the server answers it, or not, and goes on; its answers tell nothing about itself. */
+/** Random requests, valid and invalid: the server keeps running, and no answer discloses its software. */
 export async function fuzz(requests: number, seed: number): Promise<Outcome> {
   const server = await startProbed({ env: { MAX_CONNECTIONS: '2', TICK_MS: '10' } });
   try {
@@ -101,7 +101,7 @@ export async function fuzz(requests: number, seed: number): Promise<Outcome> {
       const answer = await ask(server.port, request('GET', path, 'Connection: close'));
       same(`answer to ${path}`, answer.slice(0, 12), 'HTTP/1.1 404');
     }
-    await throwAll(requests / 10); // until the compiler has seen it all
+    await throwAll(requests / 10); // warm-up, so that code is compiled
     const before = await server.figures('collect');
     await throwAll(requests);
     await eventually(
@@ -161,7 +161,7 @@ function one(dice: Random, paths: string[]): string {
   return text;
 }
 
-/** A stream has no end: its client leaves. */
+/** A stream does not end by itself, so its client leaves. */
 function isStream(received: string): boolean {
   return /\r\n\r\n[\da-f]+\r\nretry: \d+\n\n/.test(received);
 }
@@ -171,7 +171,7 @@ function check(received: string, statuses: Map<string, number>): void {
     statuses.set(status, (statuses.get(status) ?? 0) + 1);
     if (status.startsWith('5')) same('server error', status, '503');
   }
-  // The page itself may say what it likes.
+  // The text of the page is not looked at.
   const said = received
     .split(/(?=HTTP\/1\.1 \d)/)
     .map((answer) => (answer.startsWith('HTTP/1.1 200') ? answer.split('\r\n\r\n')[0] : answer));

@@ -8,7 +8,7 @@ import { generator, type Random } from '../support/random.ts';
 const GET = request('GET', '/count');
 const FILES_BEHIND_A_STREAM = 900;
 
-/** The ways to leave. Each is over when the client has closed. */
+/** The ways to leave. Each resolves when the client's socket has closed. */
 const WAYS: Way[] = [
   (port) => leave(port, '', 'end'),
   (port) => leave(port, GET.slice(0, -2), 'end'),
@@ -22,7 +22,7 @@ const WAYS: Way[] = [
 ];
 type Way = (port: number, random: Random) => Promise<void>;
 
-/** Clients that connect and leave in every way: none of them leaves a timer, a socket or, beyond `growth` of the heap, memory. */
+/** Clients that connect and leave in every way leave no timer, no socket, no open file, and no memory beyond `growth` of the heap. */
 export async function goneClients(cycles: number, seed: number, growth = 0.05): Promise<Outcome> {
   const server = await startProbed({ env: { TICK_MS: '5' } });
   try {
@@ -34,7 +34,7 @@ export async function goneClients(cycles: number, seed: number, growth = 0.05): 
       many(n, () => dice.one(ways)(server.port, dice)).then(() =>
         eventually('all sockets closed', async () => (await server.figures()).sockets === idle.sockets),
       );
-    await come(cycles / 4); // until the compiler has seen it all
+    await come(cycles / 4); // warm-up, so that code is compiled
     const before = await server.figures('collect');
     await come(cycles);
     await eventually(
@@ -61,7 +61,7 @@ async function leave(port: number, text: string, how: 'end' | 'reset'): Promise<
   await close(socket, how);
 }
 
-/** Leaves at the first bytes of the stream, or in the middle of what comes after some. */
+/** Leaves after the first chunk of the stream and `chunks` more. */
 async function leaveAfter(port: number, how: 'end' | 'reset', chunks: number, text = GET): Promise<void> {
   const socket = await send(port, text);
   for (let i = 0; i <= chunks && !socket.closed; i++)

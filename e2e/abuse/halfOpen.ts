@@ -26,9 +26,9 @@ export function whyNoNamespaces(): string | undefined {
 }
 
 /**
- * Clients whose network vanishes: their link is cut, and no packet tells the server. Its kernel repeats what they have
- * not acknowledged, and gives a connection up after `net.ipv4.tcp_retries2` (by default 15) repetitions. Neither Node
- * nor the app can see it before that: a second's number fits into the kernel's buffer for hours.
+ * Clients whose network vanishes: their link goes down, and no packet tells the server. Its kernel retransmits unacknowledged data,
+ * and closes the connection after `net.ipv4.tcp_retries2` retransmissions (15 by default). Neither Node nor the app can notice it
+ * earlier: at a number a second, the kernel's buffer takes hours to fill.
  */
 export async function halfOpen(clients: number, retries: number): Promise<Outcome> {
   const server = `sse-${process.pid}-s`;
@@ -44,7 +44,7 @@ export async function halfOpen(clients: number, retries: number): Promise<Outcom
     ip('-n', server, 'address', 'add', '10.0.0.1/24', 'dev', 'cable');
     ip('-n', client, 'address', 'add', '10.0.0.2/24', 'dev', 'cable');
     for (const name of [server, client]) ip('-n', name, 'link', 'set', 'cable', 'up');
-    // The router between the two is still there, so the server's kernel keeps a neighbour to send to.
+    // As if a router were between the two: the server's kernel keeps a neighbour to send to.
     const [{ address }] = JSON.parse(ip('-n', client, '-json', 'link', 'show', 'cable'));
     ip('-n', server, 'neigh', 'replace', '10.0.0.2', 'lladdr', address, 'dev', 'cable', 'nud', 'permanent');
     ip('netns', 'exec', server, 'sysctl', '-qw', `net.ipv4.tcp_retries2=${retries}`);
@@ -74,7 +74,7 @@ export async function halfOpen(clients: number, retries: number): Promise<Outcom
 
     ip('-n', client, 'link', 'set', 'cable', 'down');
     const cut = performance.now();
-    // The first packet that is lost leaves a tick after the cut.
+    // The first packet that gets lost is sent a tick after the cut.
     const bound = givenUpAfterMs(retries) * 1.3 + 5000;
     await eventually('all given up', async () => (await probed.figures()).sockets === before.sockets, bound);
     const ms = performance.now() - cut;
@@ -92,7 +92,7 @@ export async function halfOpen(clients: number, retries: number): Promise<Outcom
   }
 }
 
-/** What Linux waits for an acknowledgement: 200 ms, doubled for each retry, at most 120 s, and it looks only at the next one. */
+/** How long Linux retransmits, ms: 200 ms, doubled each time, at most 120 s. It gives up when the next one is due. */
 function givenUpAfterMs(retries: number): number {
   let sum = 0;
   for (let i = 0; i <= retries + 1; i++) sum += Math.min(200 * 2 ** i, 120_000);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What one proof has found. A bound that is broken is an error instead. */
+/** The result of one proof. It throws when a bound is exceeded. */
 export interface Outcome {
   cases: number;
   /** The server's memory, as `found` says. */

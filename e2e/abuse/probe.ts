@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 
-/** Loaded into a server's process before its program, so that the product has no back door: tells and does what the test asks. */
+// Loaded into a server's process before its program: reports figures to the test, so that the product needs no back door.
 process.on('message', (request) => {
   if (request === 'throw') throw new Error('thrown on purpose');
   if (request === 'collect') for (let i = 0; i < 3; i++) global.gc?.();
@@ -17,5 +17,5 @@ process.on('message', (request) => {
     descriptors: process.platform === 'win32' ? 0 : readdirSync('/dev/fd').length,
   });
 });
-process.on('disconnect', () => process.exit()); // whoever started it is gone
+process.on('disconnect', () => process.exit()); // the test has ended
 process.channel?.unref();

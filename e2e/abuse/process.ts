@@ -5,7 +5,7 @@ import { launch, listening, type ServerProcess } from '../support/processes.ts';
 
 const probe = pathToFileURL(join(import.meta.dirname, 'probe.ts')).href;
 
-/** What a server's process says about itself. */
+/** Figures of a server's process. */
 export interface Figures {
   rssBytes: number;
   heapBytes: number;
@@ -19,7 +19,7 @@ export interface Figures {
 
 /** A server's process with the probe in it. */
 export interface Probed extends ServerProcess {
-  /** Its figures as they are, or after a forced collection. */
+  /** Its figures, with `collect` after a forced garbage collection. Default: `look`. */
   figures(request?: 'look' | 'collect'): Promise<Figures>;
 }
 

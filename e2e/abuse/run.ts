@@ -8,10 +8,10 @@ import { shutdown } from './shutdown.ts';
 import { fullReaders, quietStream, slowReaders } from './slowReaders.ts';
 import { randomSeed } from '../support/random.ts';
 
-/** What the server must endure, at the length that README's figures have; e2e/abuse.proof.ts is the short form. */
+/** The long form, whose figures are in e2e/README.md. e2e/abuse.proof.ts is the short form. */
 const PROOFS: Record<string, (seed: number) => Promise<Outcome>> = {
   'slow readers': () => slowReaders(fitting(1000), 60),
-  // The kernel takes up to 2.6 MB for each of them, on the loopback interface at least.
+  // The kernel buffers up to 2.6 MB for each of them, at least on the loopback interface.
   'full readers': () => fullReaders(100, 70),
   'quiet stream': () => quietStream(100),
   'gone clients': (seed) => goneClients(20_000, seed),
@@ -44,7 +44,7 @@ for (const [name, proof] of Object.entries(PROOFS)) {
   }
 }
 
-/** As many of `n` connections as the operating system's limit on open files allows, with some files for the rest. */
+/** `n` connections, or as many as the limit on open files allows. */
 function fitting(n: number): number {
   const limit = process.platform === 'win32' ? Infinity : Number(execSync('ulimit -n'));
   const most = Number.isNaN(limit) ? n : Math.min(n, limit - 200);

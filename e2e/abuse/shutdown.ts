@@ -4,7 +4,7 @@ import { atMost, same, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';
 import { ended } from '../support/processes.ts';
 
-/** `DRAIN_DEADLINE_MS` in server/main.ts, and a busy machine's second. */
+/** `DRAIN_DEADLINE_MS` in server/main.ts, and a second for a busy machine. */
 const DEADLINE_MS = 5000 + 1000;
 
 const ENDS = {
@@ -12,7 +12,7 @@ const ENDS = {
   uncaughtException: { code: 1, errors: /^Error: thrown on purpose\n/ },
 };
 
-/** A server that is told to leave, or that breaks: every open stream is released with a time of its own to come back. */
+/** A server that is terminated, or that fails: it asks every client to reconnect, each after a time of its own. */
 export async function shutdown(streams: number, why: keyof typeof ENDS): Promise<Outcome> {
   const server = await startProbed({ env: { MAX_CONNECTIONS: `${streams}` } });
   try {
@@ -49,7 +49,7 @@ export async function shutdown(streams: number, why: keyof typeof ENDS): Promise
   }
 }
 
-/** Opens a stream; gives what it has received at its end. */
+/** Opens a stream. Returns what waits for its end, and gives all that was received. */
 async function open(port: number): Promise<() => Promise<string>> {
   const socket = await send(port, request('GET', '/count'));
   let text = '';

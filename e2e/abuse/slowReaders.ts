@@ -6,23 +6,23 @@ import { many, read, send } from './clients.ts';
 import { atMost, eventually, same, type Outcome } from './outcome.ts';
 import { startProbed, type Probed } from './process.ts';
 
-/** Clients that read on beside those that don't. */
+/** Clients that do read, beside those that don't. */
 const READERS = 20;
 
 /** The default of `heartbeatMs`. */
 const HEARTBEAT_MS = 15_000;
 
-/** What a waiting frame of 20 bytes takes in the process: the text, and its place in the queue. */
+/** Memory per buffered byte, for frames of 20 bytes: the text, and its place in the queue. */
 const BYTES_PER_BYTE = 12;
 
-/** The product with clients that never read: at this size of frame the kernel takes all that they are sent. */
+/** Clients of the product that never read. The kernel buffers all that they are sent. */
 export async function slowReaders(stalled: number, seconds: number, lateMs = 1000): Promise<Outcome> {
   const tickMs = 200;
   const server = await startProbed({ env: { TICK_MS: `${tickMs}` } });
   return watched(server, tickMs, stalled, seconds, '/count', 0, lateMs);
 }
 
-/** Clients that never read, and for whom the kernel takes no more: what waits for them in the process is bounded. */
+/** Clients that never read, and whose kernel buffers are full: their backlog in the process is bounded. */
 export async function fullReaders(stalled: number, seconds: number): Promise<Outcome> {
   const tickMs = 10;
   const server = await startProbed({ program: 'e2e/abuse/firehose.ts', env: { TICK_MS: `${tickMs}` } });
@@ -78,7 +78,7 @@ async function watched(
     for (const until = performance.now() + seconds * 1000; performance.now() < until; await sleep(500)) {
       const { rssBytes, sockets } = await server.figures();
       samples.push(rssBytes);
-      await come(READERS + stalled - sockets); // those that were cut come back
+      await come(READERS + stalled - sockets); // the disconnected ones reconnect
     }
     const after = await server.figures('collect');
     const half = Math.floor(samples.length / 2);

@@ -12,18 +12,18 @@ import {
 import { generator, randomSeed, type Random } from '../support/random.ts';
 
 /**
- * Once all is well again, each client counts within this time: its watchdog finds out, and its backoff has been the
- * longest. Twice, because on a busy machine the first attempt may not be answered before the watchdog.
+ * A client counts again within this time after the last trouble: its watchdog's time and the longest backoff. Twice, because on a
+ * busy machine the first attempt may take longer than the watchdog allows.
  */
 const RECOVERY_MS = 2 * (STALE_AFTER_MS + BACKOFF_CAP_MS);
 
-/** How much later than it should anything may happen on a busy machine. */
+/** How late anything may be on a busy machine. */
 const LATE_MS = 2000;
 
-/** The share of its numbers that a client has at least received while it was not silent; a silence is longer than two ticks. */
+/** The least share of its numbers that a client receives while it is not silent. A silence is longer than two ticks. */
 const RHYTHM = 0.9;
 
-/** All that happens in a round, on two sides of the network at the same time and on each in random order. */
+/** What happens in a round: on both sides of the network at the same time, on each in random order. */
 const SIDES = [
   ['kill', 'kill', 'kill', 'terminate', 'stop', 'outage'],
   ['cut', 'cut', 'cut', 'freeze', 'pause', 'pause', 'offline', 'offline'],
@@ -32,7 +32,7 @@ const SIDES = [
 type Kind = (typeof SIDES)[number][number] | 'start';
 
 export interface ChaosOptions {
-  /** How long to go on, s; the last round, which is the first one too if need be, is played to its end. */
+  /** Seconds. The last round is played to its end, so there is at least one. */
   seconds: number;
   /** Decides what happens in which order, to whom and for how long. */
   seed: number;
@@ -40,21 +40,21 @@ export interface ChaosOptions {
   tabs?: number;
   /** Clients on Node with an independent EventSource, over HTTP/1.1. Default 200. */
   clients?: number;
-  /** Called with a line for each thing that has happened. Default: nobody is told. */
+  /** Called with a line for each event. Default: not called. */
   log?: (line: string) => void;
 }
 
 export interface ChaosReport {
   /** All that has happened, in order. */
   happened: Kind[];
-  /** Received by all clients together, none of them lost and none twice. */
+  /** Received by all clients together. */
   numbers: number;
   longestSilenceMs: number;
   clients: number;
   seconds: number;
 }
 
-/** Something to do to some of the clients. It is over when it has been undone. */
+/** Something that happens to some of the clients, and is undone again. */
 interface Plan {
   what: string;
   clients: readonly Client[];
@@ -69,9 +69,9 @@ interface Trouble extends Plan {
 }
 
 /**
- * Starts two servers, nginx in front of them and clients that count, does to them what networks and operators do, and
- * heals it all. Throws, with the seed and all that has happened, unless each client was shown exactly 1, 2, 3, …, N and
- * N is what happened explains. Needs the built page.
+ * Starts two servers, nginx in front of them, and clients; does to them what networks and operators do, and undoes it. Throws, with
+ * the seed and a list of the events, unless each client was shown exactly 1, 2, 3, …, N, with no silence that the events do not
+ * explain. Needs the built page.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seconds, seed, tabs = 3, clients = 200, log = () => {} } = options;
@@ -107,7 +107,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
           await sleep(random.between(0, 500));
         }
       });
-      // Not Promise.all: both sides must be at their ends before anything is stopped.
+      // Not Promise.all: both sides must have ended before anything is stopped.
       for (const side of await Promise.allSettled(played)) if (side.status === 'rejected') throw side.reason;
       await allCount(world.clients);
     } while (Date.now() < until);
@@ -129,7 +129,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   }
 }
 
-/** Each kind of event: to whom it happens, and what. */
+/** Each kind of event, and whom it affects. */
 const PLANS: Record<Exclude<Kind, 'start'>, (world: World, random: Random) => Plan> = {
   kill({ servers, clients }, random) {
     const server = random.one(servers);
@@ -180,7 +180,7 @@ const PLANS: Record<Exclude<Kind, 'start'>, (world: World, random: Random) => Pl
     return { what: `${ending} ${relay.name}`, clients, happen };
   },
 
-  // Not for the tabs: their streams share one HTTP/2 connection, new ones too, and Chromium needs 20 s to see that it is dead.
+  // Not for the tabs: all their streams share one HTTP/2 connection, and Chromium takes 20 s to notice that it is dead.
   freeze({ nginx, clients }, random) {
     const happen = async (): Promise<void> => {
       nginx.http.cut = { share: random.between(0, 1), ending: 'silence' };
@@ -211,14 +211,14 @@ const PLANS: Record<Exclude<Kind, 'start'>, (world: World, random: Random) => Pl
   },
 };
 
-/** Throws unless the record is 1, 2, 3, …, N, and N is explained; returns the longest silence, ms. */
+/** Throws unless the record is 1, 2, 3, …, N, and N is plausible. Returns the longest silence, ms. */
 function check(client: Client, troubles: Trouble[], startedAt: number, endedAt: number): number {
   const { name, from, record } = client;
   const wrong = record.findIndex(({ text }, i) => text !== String(i + 1));
   if (wrong !== -1) {
     const around = record.slice(Math.max(0, wrong - 3), wrong + 4);
     const found = around.map(({ text, at }) => `${text} at ${clock(at, startedAt)}`).join(', ');
-    throw new Error(`${name}: expected 1, 2, 3, …; not so from the ${wrong + 1}. number on: ${found}`);
+    throw new Error(`${name}: expected 1, 2, 3, …; number ${wrong + 1} differs: ${found}`);
   }
 
   let longest = 0;
@@ -260,7 +260,7 @@ async function allCount(clients: readonly Client[]): Promise<void> {
   }
 }
 
-/** The figures of a run, a line for each. */
+/** The figures of a run, in four lines. */
 export function inWords({ happened, clients, numbers, longestSilenceMs, seconds }: ChaosReport): string {
   const times = (kind: Kind): number => happened.filter((one) => one === kind).length;
   return [

@@ -19,7 +19,7 @@ export interface Client {
   record: { text: string; at: number }[];
 }
 
-/** How to stop what was started, the last first. */
+/** What stops what was started, to be called in reverse order. */
 export type Undo = (() => unknown)[];
 
 /** What stands between the clients and the count. */
@@ -39,10 +39,10 @@ export interface Tab {
   clients: Client[];
 }
 
-/** Starts two servers, nginx in front of them, and what can cut the ways between; the clients are still missing. */
+/** Starts two servers, nginx in front of them, and relays that can cut the connections between. The clients come later. */
 export async function buildWorld(undo: Undo): Promise<World> {
   const [direct, relayed] = await Promise.all([keepServer(undo), keepServer(undo)]);
-  // nginx is refused by the one when it is dead, and accepted and then cut off by the relay before the other.
+  // When it is dead, one server refuses connections; the relay in front of the other accepts and then closes them.
   const relay = await startRelay(relayed.port, 'between nginx and a server', undo);
   const nginx = await startNginx([direct.port, relay.port]);
   undo.push(nginx.stop);
@@ -79,7 +79,7 @@ export async function populate(
   }
 }
 
-/** In the page, `handOn` reaches the tab's records. */
+/** In the page: adds to the tab's records. */
 declare const handOn: (client: 'number' | 'frame', text: string, at: number) => void;
 
 async function openTab(browser: Browser, name: string, url: string): Promise<Tab> {
@@ -95,7 +95,7 @@ async function openTab(browser: Browser, name: string, url: string): Promise<Tab
       const changes = mutations.filter(
         ({ type, target }) => type === 'characterData' && target.parentNode === timer,
       );
-      // Several changes may come at once: what one of them put there is the next one's old value.
+      // Several changes may be reported at once. The new value of each is the old value of the next.
       for (const [i] of changes.entries()) {
         handOn('number', changes[i + 1]?.oldValue ?? timer?.textContent ?? '', Date.now());
       }
@@ -127,7 +127,7 @@ function startClient(name: string, url: string, undo: Undo): Client {
   return client;
 }
 
-/** A server that can be started again, on the same port. */
+/** A server that can be restarted on the same port. */
 export interface Server {
   name: string;
   port: number;

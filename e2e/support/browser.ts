@@ -17,7 +17,7 @@ const PLACES = [
 export const browserPath =
   process.env['CHROME_PATH'] ?? programPath(...NAMES) ?? PLACES.find((place) => existsSync(place));
 
-/** The same Chromium without the windows that nobody sees, where it is installed too: half the CPU, but no back/forward cache. */
+/** Chromium's headless shell where it is installed: half the CPU, but no back/forward cache. */
 const headlessPath = process.env['CHROME_PATH'] ?? programPath('chromium-headless-shell') ?? browserPath;
 
 /** Where one of these programs is on the `PATH`. */
@@ -42,12 +42,12 @@ export function isBrowserMissing(): boolean {
   return isMissing('browser', browserPath, 'Install Chromium, Chrome or Edge, or set CHROME_PATH.');
 }
 
-/** For `waitForFunction`. By default it looks at each frame drawn, and so has one drawn for each look. */
+/** For `waitForFunction`, which by default polls at every animation frame and so makes the page draw them. */
 export const POLLING = { polling: 20 };
 
-/** Starts the browser, headless; whoever calls closes it. */
+/** Starts the browser, headless. The caller closes it. */
 export function launchBrowser(options: LaunchOptions = {}): Promise<Browser> {
-  // Chromium refuses its sandbox to root, as whom CI containers run.
+  // Chromium has no sandbox for root, which is the user in CI containers.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   return chromium.launch({ executablePath: headlessPath, args, ...options });
 }

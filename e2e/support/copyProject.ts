@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 const projectFolder = join(import.meta.dirname, '..', '..');
 
-/** Copies what `npm run dev` needs, and `more`, to a temporary folder, for tests that edit it. Whoever calls removes it. */
+/** Copies what `npm run dev` needs, and `more`, to a temporary folder, for tests that edit it. The caller removes it. */
 export async function copyProject(...more: string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
   const names = ['package.json', 'tsconfig.json', 'vite.config.ts', 'server', 'client', ...more];

@@ -11,7 +11,7 @@ const opensslPath = programPath('openssl');
 
 /** nginx in front of two servers, from `nginx.conf`. */
 export interface Nginx {
-  /** Where it listens: HTTP/1.1 alone, and HTTP/2 with TLS and a certificate that nobody has signed. */
+  /** Where it listens: HTTP/1.1 alone, and HTTP/2 with TLS and a self-signed certificate. */
   ports: { http: number; https: number };
   /** Ends it, and removes its files. */
   stop(): Promise<void>;
@@ -33,7 +33,7 @@ export async function startNginx(servers: readonly [number, number], share = 10_
   if (nginxPath === undefined || opensslPath === undefined) throw new Error('expected nginx and openssl');
   const ports = { http: await freePort(), https: await freePort() };
   const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
-  chmodSync(folder, 0o755); // started by root, nginx has workers that are not
+  chmodSync(folder, 0o755); // started by root, nginx runs its workers as another user
   makeCertificate(opensslPath, folder);
 
   const settings: [string, string][] = [
@@ -51,7 +51,7 @@ export async function startNginx(servers: readonly [number, number], share = 10_
 
   const here = 'daemon off; pid nginx.pid; error_log error.log;';
   const command = [nginxPath, '-p', folder, '-c', file, '-e', 'error.log', '-g', here];
-  // By SIGKILL it would leave its workers behind.
+  // SIGKILL would leave its workers running.
   const nginx = launch(command, { signal: 'SIGTERM' });
   const stop = async (): Promise<void> => {
     await nginx.stop();
@@ -61,7 +61,7 @@ export async function startNginx(servers: readonly [number, number], share = 10_
   return { ports, stop };
 }
 
-/** Folders that nginx makes whether it needs them or not, and by default where only root may. */
+/** Folders that nginx creates at its start, by default where only root may. */
 const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
 function fillIn(text: string, [from, to]: [string, string]): string {

@@ -1,9 +1,9 @@
-/** A seed for a run that nobody has asked to repeat. */
+/** A seed for a run without a given one. */
 export function randomSeed(): number {
   return Math.floor(Math.random() * 2 ** 31);
 }
 
-/** Numbers that look random, and are the same for the same seed. */
+/** Pseudo-random numbers, the same for the same seed. */
 export interface Random {
   between(min: number, max: number): number;
   /** A whole number from 0 to `n` - 1. */

@@ -12,7 +12,7 @@ export interface Relay {
   cut: { share: number; ending: 'FIN' | 'RST' | 'silence' } | undefined;
 }
 
-/** Starts a relay to `target`, a port of 127.0.0.1; how to stop it goes to `undo`. */
+/** Starts a relay to `target`, a port of 127.0.0.1, and adds to `undo` what stops it. */
 export async function startRelay(target: number, name: string, undo: (() => unknown)[]): Promise<Relay> {
   const clients = new Set<Socket>();
   const server = createServer({ noDelay: true }, (client) => {
@@ -24,7 +24,7 @@ export async function startRelay(target: number, name: string, undo: (() => unkn
     upstream.on('data', (chunk: Buffer) => {
       if (relay.cut === undefined) return void client.write(chunk);
       const { share, ending } = relay.cut;
-      upstream.pause(); // nothing may follow what is left out
+      upstream.pause(); // nothing may follow what was left out
       client.write(chunk.subarray(0, chunk.length * share), () => {
         if (ending === 'FIN') client.destroy();
         if (ending === 'RST') client.resetAndDestroy();
@@ -42,7 +42,7 @@ export async function startRelay(target: number, name: string, undo: (() => unkn
   return relay;
 }
 
-/** Each of the two sends what is still on its way and closes when the other has closed or broken. */
+/** When one socket closes or fails, the other sends what it still has and closes, too. */
 function leaveTogether(a: Socket, b: Socket): void {
   a.on('error', () => b.destroySoon()).on('close', () => b.destroySoon());
   b.on('error', () => a.destroySoon()).on('close', () => a.destroySoon());
