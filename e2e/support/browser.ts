@@ -28,11 +28,16 @@ export function programPath(...names: string[]): string | undefined {
     .find((path) => existsSync(path));
 }
 
-/** Whether tests that need `program` must be skipped. Says so in one line; with `CI=true` a missing program is a failure. */
-export function isMissing(program: string, path: string | undefined, howToGetIt: string): boolean {
+/** Whether tests that need `program` must be skipped. Says so in one line. Throws instead if it `isRequired`, by default with `CI=true`. */
+export function isMissing(
+  program: string,
+  path: string | undefined,
+  howToGetIt: string,
+  isRequired = process.env['CI'] === 'true',
+): boolean {
   if (path !== undefined) return false;
   const line = `${program}: expected an installed one, found none. ${howToGetIt}`;
-  if (process.env['CI'] === 'true') throw new Error(line);
+  if (isRequired) throw new Error(line);
   console.warn(`skipped: ${line}`);
   return true;
 }

@@ -17,11 +17,12 @@ export interface Nginx {
   stop(): Promise<void>;
 }
 
-/** Whether tests that need nginx must be skipped; see `isMissing`. */
+/** Whether tests that need nginx must be skipped; see `isMissing`. It is required on Linux alone. */
 export function isNginxMissing(): boolean {
+  const isRequired = process.env['CI'] === 'true' && process.platform === 'linux';
   return (
-    isMissing('nginx', nginxPath, 'Install nginx 1.22 or later.') ||
-    isMissing('openssl', opensslPath, 'Install OpenSSL: it makes the certificate for nginx.')
+    isMissing('nginx', nginxPath, 'Install nginx 1.22 or later.', isRequired) ||
+    isMissing('openssl', opensslPath, 'Install OpenSSL: it makes the certificate for nginx.', isRequired)
   );
 }
 
