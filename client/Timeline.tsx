@@ -8,9 +8,6 @@ const WINDOW_MS = 12_000;
 /** Places are counted from a round time, so that they stay as they are while the line moves. */
 const ORIGIN_STEP_MS = 600_000;
 
-/** How far the line may be from the clock, ms. It is further off when it is new, or when the machine has slept. */
-const TOLERANCE_MS = 100;
-
 const WORDS = { open: 'open', reconnecting: 'offline', paused: 'paused', closed: 'closed' };
 
 /** The last seconds as a line: a dot for each message, and a break for each time without a connection. */
@@ -25,11 +22,10 @@ export function Timeline({ entries }: { entries: readonly Entry[] }): ReactEleme
 
   const track = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    const time = Date.now() - origin;
-    for (const animation of track.current?.getAnimations() ?? []) {
-      if (Math.abs(Number(animation.currentTime) - time) > TOLERANCE_MS) animation.currentTime = time;
-    }
-  });
+    // When it is new and after a break, because the clock of animations may have slept.
+    if (isBroken) return;
+    for (const animation of track.current?.getAnimations() ?? []) animation.currentTime = Date.now() - origin;
+  }, [origin, isBroken]);
 
   const place = (time: number): string => percent(time - origin + WINDOW_MS);
   const isNear = ({ time }: { time: number }): boolean => now - time < 2 * WINDOW_MS;

@@ -1,7 +1,7 @@
 import type { Status } from './subscribe.ts';
 
 /** How many entries a conversation keeps. */
-export const ENTRIES_KEPT = 200;
+export const ENTRIES_KEPT = 100;
 
 /** One thing that the page knows of the wire. */
 export type Entry = Content & {

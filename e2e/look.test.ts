@@ -1,19 +1,28 @@
 import { join } from 'node:path';
 import axe from 'axe-core';
 import express, { type RequestHandler } from 'express';
-import { describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { lastEventId, openEventStream } from '../server/eventStream.ts';
 import { servePage } from '../server/page.ts';
 import { listen } from './support/testServer.ts';
 import { isBrowserMissing } from './support/browser.ts';
 import { builtPage } from './support/builtPage.ts';
-import { untilShown } from './support/shown.ts';
+import { startServer } from './support/processes.ts';
+import { conversation, untilShown, untilStatus, upTo } from './support/shown.ts';
+
+/** The largest number that the counter resumes after. */
+const MOST = 2 ** 52;
 
 declare global {
   interface Window {
     axe: typeof axe;
     /** React's commits so far. */
     commits: number;
+    /** What a screen reader was told of the status. */
+    heard: string[];
+    /** How far the page's clock is ahead, ms. */
+    skew: number;
   }
 }
 
@@ -28,87 +37,191 @@ describe.skipIf(isBrowserMissing())('the look of the built page', () => {
     expect((await fetch(icon)).headers.get('Content-Type')).toBe('image/svg+xml');
   });
 
-  test('copies the curl line with the origin of the page', async () => {
+  test('gives the curl line with the origin of the page', async () => {
     const url = await ticking(1000);
     const { page } = await open(url);
-    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-    await page.getByRole('button', { name: 'Copy' }).click();
-    await page.getByText('Copied').waitFor();
-    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(`curl -N ${url}/count`);
+    expect(await page.getByText(/^curl/).textContent()).toBe(`curl -N ${url}/count`);
   });
 
-  test('moves nothing but the number when that grows', async () => {
-    const { page } = await open(await ticking(10));
-    const places = (): Promise<number[]> =>
-      page
-        .locator('.status, button, figure, .scroll')
-        .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top));
-    await untilShown(page, 2);
+  test('gives a curl line without JavaScript too', async () => {
+    const { page } = await open(await ticking(1000));
+    const context = await page.context().browser()?.newContext({ javaScriptEnabled: false });
+    const plain = await context?.newPage();
+    await plain?.goto(page.url());
+    expect(await plain?.getByText(/^curl/).isVisible()).toBe(true);
+    await context?.close();
+  });
+
+  test('moves nothing but the number when that grows, the connection is lost or data is bad', async () => {
+    const url = await serve((req, res) => {
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      const messages = lastEventId(req) === '' ? upTo(120) : ['thirteen', MOST];
+      res.write(messages.map((data, id) => `id: ${id}\ndata: ${data}\n\n`).join(''));
+    });
+    const { page } = await open(url);
+    const places = (): Promise<number[][]> =>
+      page.locator('h1, h2, .status, figure, button, code:not(li *), ol').evaluateAll((all) =>
+        all.map((one) => {
+          const { top, left, height } = one.getBoundingClientRect();
+          return [top, left, height];
+        }),
+      );
     const early = await places();
     await untilShown(page, 120);
     expect(await places()).toEqual(early);
+    await page.getByRole('button', { name: 'Cut the connection' }).press('Enter');
+    expect(await places()).toEqual(early);
+    await untilShown(page, MOST);
+    expect(await page.getByRole('alert').isVisible()).toBe(true);
+    expect(await places()).toEqual(early);
   });
 
-  test('moves its number quietly, and not at all for those who want less motion', async () => {
-    const { page } = await open(await ticking(1000));
-    const animation = (): Promise<string> =>
-      page.getByRole('timer').evaluate((timer) => getComputedStyle(timer).animationName);
-    expect(await animation()).toBe('none');
+  test('moves its line with the clock, and lets it rest for those who want less motion', async () => {
+    const { page } = await open(await ticking(60_000));
+    await untilStatus(page, /^open$/);
+    const resting = await travel(page);
+    expect(resting.px).toBe(0);
     await page.emulateMedia({ reducedMotion: 'no-preference' });
-    expect(await animation()).toMatch(/^beat-/);
+    await page.getByRole('button', { name: 'Start over' }).click();
+    await untilStatus(page, /^open$/);
+    const { px, ms, width } = await travel(page);
+    expect(px / width).toBeCloseTo(ms / 12_000, 2);
+  });
+
+  test('breaks its line while the connection is lost, and tells screen readers once each of the loss and the return', async () => {
+    const server = await startServer({ TICK_MS: '100' });
+    onTestFinished(server.stop);
+    const { page } = await open(server.url, () => {
+      window.heard = [];
+      new MutationObserver(() => {
+        const status = document.querySelector('[role="status"]')?.cloneNode(true);
+        if (!(status instanceof HTMLElement)) return;
+        for (const hidden of status.querySelectorAll('[aria-hidden]')) hidden.remove();
+        const text = status.textContent ?? '';
+        if (text !== window.heard.at(-1)) window.heard.push(text);
+      }).observe(document, { subtree: true, childList: true, characterData: true });
+    });
+    await untilShown(page, 3);
+    await server.stop();
+    await page.getByText(/^after \d+: [3-9] s offline$/).waitFor();
+    expect(await page.locator('.window').getAttribute('data-state')).toBe('reconnecting');
+    const back = await startServer({ TICK_MS: '100', PORT: new URL(server.url).port });
+    onTestFinished(back.stop);
+    await untilStatus(page, /^open · resumed/);
+    expect(await page.locator('.stretch .gap').innerText()).toMatch(/^\d+\.\d s offline$/);
+    expect(await page.locator('.window').getAttribute('data-state')).toBe('open');
+    expect(await page.evaluate(() => window.heard)).toEqual(['connecting', 'open', 'reconnecting', 'open']);
   });
 
   test('has nothing for axe to find and needs no sideways scrolling, in every width and colour scheme', async () => {
-    const { page } = await open(await ticking(100));
-    await untilShown(page, 3);
-    await page.getByRole('button', { name: 'Drop the connection' }).click();
-    await page.getByText(/went on from/).waitFor();
+    const url = await serve((req, res) => {
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      const ids = lastEventId(req) === '' ? [MOST - 2, MOST - 1] : [MOST];
+      res.write(`event: minute\ndata: 12:00\n\ndata: ${'long'.repeat(99)}\n\n`);
+      res.write(ids.map((id) => `id: ${id}\ndata: ${id}\n\n`).join(''));
+    });
+    const { page, complaints } = await open(url);
+    await untilShown(page, MOST - 1);
+    await page.getByRole('button', { name: 'Cut the connection' }).click();
+    await untilStatus(page, /resumed after \d+, nothing lost/);
     await page.evaluate(axe.source);
-    for (const width of [1120, 390, 320]) {
+    for (const [width, height] of [
+      [1920, 1080],
+      [1280, 800],
+      [390, 844],
+      [320, 640],
+      [280, 653],
+    ] as const) {
+      await page.setViewportSize({ width, height });
       for (const colorScheme of ['light', 'dark'] as const) {
-        await page.setViewportSize({ width, height: 700 });
         await page.emulateMedia({ colorScheme });
         const { violations } = await page.evaluate(() => window.axe.run());
         expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
-        expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
       }
+      const size = await page.evaluate(() => {
+        const { scrollWidth, scrollHeight } = document.documentElement;
+        return { width: scrollWidth, height: scrollHeight };
+      });
+      expect(size.width).toBe(width);
+      if (width >= 1280) expect(size.height).toBe(height);
     }
+    expect(complaints).toEqual([]);
   });
 
-  test('reports data that is no number and takes none of it for markup', async () => {
+  test('keeps its line in forced colours, and prints the whole conversation', async () => {
+    const { page } = await open(await ticking(100));
+    await untilShown(page, 30);
+    await page.emulateMedia({ forcedColors: 'active' });
+    expect(
+      await page
+        .locator('.dot')
+        .first()
+        .evaluate((dot) => getComputedStyle(dot).borderTopWidth),
+    ).not.toBe('0px');
+    await page.emulateMedia({ media: 'print' });
+    expect(await page.getByRole('button').count()).toBe(0);
+    expect(await page.locator('ol').evaluate((ol) => ol.scrollHeight - ol.clientHeight)).toBe(0);
+    expect(await page.locator('li').first().isVisible()).toBe(true);
+  });
+
+  test('reports data that is no number until numbers have been good for a while, and takes none of it for markup', async () => {
     const evil = '<img src="x" onerror="window.broken = true">';
     const url = await serve((_req, res) => {
       res.writeHead(200, { 'Content-Type': 'text/event-stream' });
       res.write(`id: 1\ndata: 1\n\nid: ${evil}\ndata: ${evil}\n\n`);
+      let n = 1;
+      const timer = setInterval(() => res.write(`data: ${++n}\n\n`), 50);
+      res.once('close', () => clearInterval(timer));
     });
-    const { page } = await open(url);
+    const { page } = await open(url, () => {
+      const now = Date.now;
+      window.skew = 0;
+      Date.now = () => now() + window.skew;
+    });
+    await untilShown(page, 5);
     const alert = await page.getByRole('alert').textContent();
-    expect(alert).toBe(`Expected a number, found ${JSON.stringify(evil)}`);
-    expect(await page.getByRole('timer').textContent()).toBe('1');
-    expect(await page.getByRole('cell', { name: evil }).count()).toBe(2);
+    expect(alert).toBe(`data: expected a number, found ${JSON.stringify(evil)}`);
+    expect(await conversation(page)).toContain(`id: ${evil}\ndata: ${evil}`);
     expect(await page.locator('img').count()).toBe(0);
     expect(await page.evaluate(() => 'broken' in window)).toBe(false);
+    await page.evaluate(() => (window.skew = 5000));
+    await page.getByRole('alert').waitFor({ state: 'detached' });
   });
 
-  test('can be worked with the keyboard alone', async () => {
+  test('says why it was refused, and can start over', async () => {
+    const url = await serve((_req, res) => res.sendStatus(401));
+    const { page } = await open(url);
+    await untilStatus(page, /^closed · 401$/);
+    expect((await conversation(page)).at(-1)).toBe('← 401');
+    await page.getByRole('button', { name: 'Start over' }).click();
+    await untilStatus(page, /^closed · 401$/);
+  });
+
+  test('can be worked with the keyboard alone, and keeps the focus', async () => {
     const { page } = await open(await ticking(100));
     await untilShown(page, 1);
+    const focused = (): Promise<string> =>
+      page.evaluate(() => (document.activeElement?.textContent ?? '').slice(0, 18));
     const visited: string[] = [];
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < 4; i++) {
       await page.keyboard.press('Tab');
-      visited.push(await page.evaluate(() => document.activeElement?.textContent?.slice(0, 19) ?? ''));
+      visited.push(await focused());
       expect(
         await page.evaluate(
           () => document.activeElement && getComputedStyle(document.activeElement).outlineStyle,
         ),
       ).toBe('solid');
     }
-    expect(visited.slice(0, 4)).toEqual(['Pause', 'Drop the connection', 'Copy', 'Hold to read']);
-    await page.getByRole('button', { name: 'Pause' }).press('Enter');
-    await page.getByText('paused').waitFor();
+    expect(visited).toEqual(['Cut the connection', 'Pause', 'Start over', '→ GET /countthe pa']);
+    for (const name of ['Start over', 'Pause', 'Cut the connection']) {
+      await page.keyboard.press('Shift+Tab');
+      await page.keyboard.press('Enter');
+      if (name === 'Pause') await page.getByRole('button', { name: 'Resume' }).waitFor();
+      expect(await focused()).toBe(name === 'Pause' ? 'Resume' : name);
+    }
   });
 
-  test('commits once a frame', async () => {
+  test('commits once a message', async () => {
     const { page } = await open(await ticking(10), () => {
       // What React reports its commits to when the developer tools are there.
       Object.assign(window, {
@@ -130,7 +243,7 @@ describe.skipIf(isBrowserMissing())('the look of the built page', () => {
     expect(late[0] - early[0]).toBe(late[1] - early[1]);
   });
 
-  test('has a steady heap after an hour of frames', async () => {
+  test('has a steady heap after half an hour of messages', async () => {
     // Twenty at a time, for the page alone is looked at: on its way each frame for itself costs twice as much.
     const url = await serve((req, res) =>
       openEventStream(req, res, (stream) => {
@@ -148,18 +261,28 @@ describe.skipIf(isBrowserMissing())('the look of the built page', () => {
       await untilShown(page, n);
       // Paused, because between the collection and the look frames would leave new garbage.
       await page.getByRole('button', { name: 'Pause' }).press('Enter');
-      await page.getByText('paused').waitFor({ state: 'attached' });
+      await untilStatus(page, /^paused$/);
       await page.evaluate(() => (window.shown.length = 0)); // the test's own record
       await session.send('HeapProfiler.collectGarbage');
       const { usedSize } = await session.send('Runtime.getHeapUsage');
       await page.getByRole('button', { name: 'Resume' }).press('Enter');
       return usedSize;
     };
-    const early = await heapAt(1200);
-    const late = await heapAt(1200 + 3600);
+    const early = await heapAt(400);
+    const late = await heapAt(400 + 1800);
     expect(late / early).toBeLessThan(1.1);
   });
 });
+
+/** How far the line goes to the left while some time passes. */
+async function travel(page: Page): Promise<{ px: number; ms: number; width: number }> {
+  return page.locator('.track').evaluate(async (track) => {
+    const [left, time] = [track.getBoundingClientRect().left, performance.now()];
+    await new Promise((done) => setTimeout(done, 600));
+    const { left: end, width } = track.getBoundingClientRect();
+    return { px: left - end, ms: performance.now() - time, width };
+  });
+}
 
 /** Serves the built page with another stream at `/count`. */
 async function serve(answer: RequestHandler): Promise<string> {

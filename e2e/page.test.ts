@@ -148,7 +148,7 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
 
   test('leaves the conversation where it is read, also when old entries go, and follows it at its end', async () => {
     const { page } = await open(await ticking(20));
-    await untilShown(page, 190);
+    await untilShown(page, 90);
     const list = page.locator('ol');
     const isAtEnd = (): Promise<boolean> =>
       list.evaluate((ol) => ol.scrollHeight - ol.scrollTop - ol.clientHeight < 2);
@@ -161,7 +161,7 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
       row?.setAttribute('id', 'read');
       return row?.getBoundingClientRect().top;
     });
-    await untilShown(page, 230); // more than are kept
+    await untilShown(page, 130); // more than are kept
     await page.getByRole('button', { name: 'Pause' }).press('Enter');
     await untilStatus(page, /^paused$/);
     expect(await page.locator('#read').evaluate((row) => row.getBoundingClientRect().top)).toBeCloseTo(
@@ -171,15 +171,15 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
 
     await list.evaluate((ol) => ol.scrollTo(0, ol.scrollHeight));
     await page.getByRole('button', { name: 'Resume' }).press('Enter');
-    await untilShown(page, 270);
+    await untilShown(page, 170);
     expect(await isAtEnd()).toBe(true);
   });
 
-  test('keeps the last 200 entries', async () => {
+  test('keeps the last hundred entries', async () => {
     const { page } = await open(await ticking(10));
-    await untilShown(page, 250);
-    expect(await page.locator('li').count()).toBe(200);
-    expect(await page.locator('.dot').count()).toBeLessThanOrEqual(200);
+    await untilShown(page, 150);
+    expect(await page.locator('li').count()).toBe(100);
+    expect(await page.locator('.dot').count()).toBeLessThanOrEqual(100);
   });
 });
 
