@@ -1,0 +1,94 @@
+import { execFileSync } from 'node:child_process';
+import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { isBrowserMissing, launchBrowser } from './support/browser.ts';
+import { listen } from './support/testServer.ts';
+
+const folder = join(import.meta.dirname, 'react');
+
+const KINDS = [
+  'React 19',
+  'React 19 under React Compiler, by oxc',
+  'React 19 under React Compiler, by Babel',
+  'React 18',
+  'Preact',
+];
+
+/** What `react/build.js` prints. */
+interface Built {
+  pages: Record<string, { script: string; html: string; warnings: string[] }>;
+  lint: { files: number; problems: string[] };
+}
+
+let built: Built;
+beforeAll(() => {
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, shell: true });
+  const command = [join(folder, 'build.js')];
+  built = JSON.parse(execFileSync(process.execPath, command, { encoding: 'utf8', maxBuffer: 2 ** 26 }));
+});
+
+test('the rules of React’s hooks, as eslint-plugin-react-hooks recommends them, find nothing', () => {
+  expect(built.lint.problems).toEqual([]);
+  expect(built.lint.files).toBeGreaterThan(10);
+});
+
+test.each(KINDS)('%s renders the hook on the server, without a warning', (kind) => {
+  expect(built.pages[kind]?.html).toContain('<p role="status">connecting</p>');
+  expect(built.pages[kind]?.warnings).toEqual([]);
+});
+
+describe.skipIf(isBrowserMissing())('in a browser', () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser.close());
+
+  test.each(KINDS)('%s runs the hook: one stream, paused, resumed, and another one', async (kind) => {
+    const { script, html } = built.pages[kind] ?? { script: '', html: '' };
+    const streams: { url: string; res: ServerResponse }[] = [];
+    const server = await listen((req, res) => {
+      const { url = '' } = req;
+      if (url === '/') {
+        const page = `<!doctype html><body><div id="root">${html}</div><script type="module" src="/script.js"></script>`;
+        return res.setHeader('Content-Type', 'text/html').end(page);
+      }
+      if (url === '/script.js') return res.setHeader('Content-Type', 'text/javascript').end(script);
+      if (url === '/favicon.ico') return res.end();
+      const stream = { url, res };
+      streams.push(stream);
+      res.once('close', () => streams.splice(streams.indexOf(stream), 1));
+      return res.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders();
+    });
+    const page = await browser.newPage();
+    onTestFinished(() => page.close());
+    const problems: string[] = [];
+    page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+    page.on('pageerror', (error) => problems.push(error.message));
+    await page.goto(`http://127.0.0.1:${server.port}/`);
+
+    const until = (role: 'status' | 'log', text: string): Promise<void> =>
+      page.locator(`[role=${role}]:text-is("${text}")`).waitFor();
+    const asked = (): string[] => streams.map(({ url }) => url);
+    await until('status', 'open');
+    await vi.waitUntil(() => streams.length === 1);
+    streams[0]?.res.write('id: 1\ndata: a\n\nid: 2\ndata: b\n\n');
+    await until('log', 'ab');
+    await page.getByText('Pause').click();
+    await until('status', 'paused');
+    await vi.waitUntil(() => streams.length === 0);
+    await page.getByText('Resume').click();
+    await until('status', 'open');
+    expect(asked()).toEqual(['/stream?lastEventId=2']);
+    streams[0]?.res.write('id: 3\ndata: c\n\n');
+    await until('log', 'abc');
+    await page.getByText('Other').click();
+    await vi.waitUntil(() => streams.length === 1 && streams[0]?.url === '/other');
+    streams[0]?.res.write('event: done\ndata: \n\nevent: end\ndata: \n\n');
+    await until('status', 'closed');
+    await until('log', 'done');
+    expect(problems).toEqual([]);
+  });
+});
