@@ -1,20 +1,28 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { connect as connectSecurely } from 'node:tls';
+import { cert } from '../support/certificate.ts';
 import { request } from '../support/testServer.ts';
 import { eventually } from './outcome.ts';
 
-/** Connects and sends `text`. A connection error counts as a close. */
-export async function send(port: number, text: string): Promise<Socket> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+/** Connects, over TLS or not, and sends `text`. A connection error counts as a close. */
+export async function send(port: number, text: string, isSecure = false): Promise<Socket> {
+  const address = { port, host: '127.0.0.1' };
+  const socket = isSecure
+    ? connectSecurely({ ...address, ca: cert })
+    : connect({ ...address, noDelay: true });
   socket.on('error', () => {});
-  await Promise.race([happens(socket, 'connect'), happens(socket, 'close')]);
+  await Promise.race([happens(socket, isSecure ? 'secureConnect' : 'connect'), happens(socket, 'close')]);
   socket.write(text, 'latin1');
   return socket;
 }
 
 /** Waits for an event. Unlike `once` of node:events, it does not reject at an error. */
-export function happens(socket: Socket, event: 'connect' | 'data' | 'close'): Promise<void> {
+export function happens(
+  socket: Socket,
+  event: 'connect' | 'secureConnect' | 'data' | 'close',
+): Promise<void> {
   return new Promise((resolve) => {
     if (event === 'close' && socket.closed) resolve();
     else socket.once(event, () => resolve());

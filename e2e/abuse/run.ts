@@ -2,6 +2,7 @@ import { execSync } from 'node:child_process';
 import { floods } from './floods.ts';
 import { goneClients } from './goneClients.ts';
 import { halfOpen, whyNoNamespaces } from './halfOpen.ts';
+import { heap } from './heap.ts';
 import type { Outcome } from './outcome.ts';
 import { fuzz } from './fuzz.ts';
 import { shutdown } from './shutdown.ts';
@@ -13,10 +14,12 @@ const PROOFS: Record<string, (seed: number) => Promise<Outcome>> = {
   'slow readers': () => slowReaders(fitting(1000), 60),
   // The kernel buffers up to 2.6 MB for each of them, at least on the loopback interface.
   'full readers': () => fullReaders(100, 70),
+  'full readers over TLS': () => fullReaders(1000, 70, true),
   'quiet stream': () => quietStream(100),
   'gone clients': (seed) => goneClients(20_000, seed),
   'half-open': () => halfOpen(100, 5),
   floods: () => floods(50_000),
+  heap: () => heap(fitting(5000)),
   fuzz: (seed) => fuzz(100_000, seed),
   shutdown: () => shutdown(fitting(5000), 'SIGTERM'),
   crash: () => shutdown(1000, 'uncaughtException'),
