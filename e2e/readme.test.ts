@@ -16,12 +16,20 @@ function read(file: string): string {
   return readFileSync(join(projectFolder, file), 'utf8');
 }
 
+/** The code in a text: blocks, and what stands between backticks. */
+function codeIn(text: string): string {
+  return allMatches(text, /```\w*\n(.*?)```|`([^`\n]+)`/gs).join('\n');
+}
+
 function allMatches(text: string, pattern: RegExp): string[] {
-  return [...text.matchAll(pattern)].map(([, found = '']) => found);
+  return [...text.matchAll(pattern)].map(
+    ([, ...groups]) => groups.find((group) => group !== undefined) ?? '',
+  );
 }
 
 describe.each(READMES)('%s', (readme) => {
   const text = read(readme);
+  const code = codeIn(text);
 
   test('links to files that exist', () => {
     const links = allMatches(text, /\]\((?!http|#)([^)#]+)/g);
@@ -31,10 +39,10 @@ describe.each(READMES)('%s', (readme) => {
 
   test('names commands that exist', () => {
     const { scripts } = JSON.parse(read('package.json'));
-    const named = allMatches(text, /npm (?:run )?(\w+)/g);
+    const named = allMatches(code, /npm (?:run )?(\w+)/g);
     const known = ['install', 'ci', ...Object.keys(scripts)];
     expect(named.filter((name) => !known.includes(name))).toEqual([]);
-    const files = allMatches(text, /(?:vitest run|--import tsx|node) ([\w./-]+\.tsx?)/g);
+    const files = allMatches(code, /(?:vitest run|--import tsx|node) ([\w./-]+\.tsx?)/g);
     expect(files.filter((file) => !existsSync(join(projectFolder, file)))).toEqual([]);
   });
 });
@@ -47,17 +55,17 @@ test.each(PITFALLS)('e2e/README.md names a pitfall, its handling and its test: $
 });
 
 test('README names all scripts', () => {
-  const named = new Set(allMatches(read('README.md'), /npm (?:run )?(\w+)/g));
+  const named = new Set(allMatches(codeIn(read('README.md')), /npm (?:run )?(\w+)/g));
   expect(Object.keys(JSON.parse(read('package.json')).scripts).filter((name) => !named.has(name))).toEqual(
     [],
   );
 });
 
 const analyze = programPath('systemd-analyze');
-test.skipIf(analyze === undefined)('the systemd unit in README is sound', async () => {
+const unit = READMES.map((file) => /^```ini\n(.*?)^```/ms.exec(read(file))?.[1]).find(Boolean) ?? '';
+test.skipIf(analyze === undefined || unit === '')('the systemd unit in README is sound', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'unit-'));
   onTestFinished(() => rm(folder, { recursive: true }));
-  const unit = /^```ini\n(.*?)^```/ms.exec(read('README.md'))?.[1] ?? '';
   const path = join(folder, 'counter@7001.service');
   await writeFile(path, unit.replace(/WorkingDirectory=.*/, `WorkingDirectory=${process.cwd()}`));
   execFileSync(analyze ?? '', ['verify', path], { stdio: 'pipe' });
