@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { floods } from './abuse/floods.ts';
 import { goneClients } from './abuse/goneClients.ts';
+import { heap } from './abuse/heap.ts';
 import { halfOpen, whyNoNamespaces } from './abuse/halfOpen.ts';
 import { fuzz } from './abuse/fuzz.ts';
 import { shutdown } from './abuse/shutdown.ts';
@@ -17,6 +18,10 @@ describe.concurrent('a server endures', () => {
 
   test('clients that never read', async () => {
     expect((await slowReaders(100, 2, LATE_MS)).cases).toBe(100);
+  });
+
+  test('many open streams, each with less than 8 kB of heap', async () => {
+    expect((await heap(2000)).cases).toBe(2000);
   });
 
   test('clients that connect and leave in every way', async () => {
