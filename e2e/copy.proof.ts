@@ -1,14 +1,21 @@
 import { spawnSync } from 'node:child_process';
-import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { EventSource } from 'eventsource';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { subscribe, type Handlers, type Status } from '../client/subscribe.ts';
 import { freePort, launch, listeningOn, type ServerProcess } from './support/processes.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
-const COPIED = ['server/eventStream.ts', 'client/subscribe.ts', 'client/useEventSource.ts'];
+/** The three files, and a server and a page of another product. */
+const COPIED = [
+  'server/eventStream.ts',
+  'client/subscribe.ts',
+  'client/useEventSource.ts',
+  'e2e/copy/server.ts',
+  'e2e/copy/page.tsx',
+];
 
 /** Settings of another strict project. */
 const TSCONFIG = {
@@ -31,11 +38,14 @@ let server: ServerProcess;
 beforeAll(async () => {
   vi.stubGlobal('EventSource', EventSource);
   folder = await mkdtemp(join(tmpdir(), 'copied-'));
-  const readme = await readFile(join(projectFolder, 'README.md'), 'utf8');
   await Promise.all([
-    ...COPIED.map((file) => copyFile(join(projectFolder, file), join(folder, file.replace(/.*\//, '')))),
-    writeFile(join(folder, 'server.ts'), example(readme, 'ts')),
-    writeFile(join(folder, 'page.tsx'), example(readme, 'tsx')),
+    ...COPIED.map(async (file) => {
+      const text = await readFile(join(projectFolder, file), 'utf8');
+      await writeFile(
+        join(folder, basename(file)),
+        text.replaceAll(/'\.\.\/\.\.\/\w+\/(\w+\.ts)'/g, "'./$1'"),
+      );
+    }),
     writeFile(join(folder, 'tsconfig.json'), JSON.stringify(TSCONFIG)),
     writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' })),
     symlink(join(projectFolder, 'node_modules'), join(folder, 'node_modules'), 'junction'),
@@ -49,14 +59,6 @@ afterAll(async () => {
   await server.stop();
   await rm(folder, { recursive: true, maxRetries: 5 });
 });
-
-/** The one block of code that README has in this language. */
-function example(readme: string, language: string): string {
-  const [code, ...others] = [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))];
-  if (code?.[1] === undefined || others.length > 0)
-    throw new Error(`README.md: expected one example in ${language}`);
-  return code[1];
-}
 
 /** Subscribes until the test has finished, and records what comes. */
 function read(
@@ -77,7 +79,7 @@ async function untilClosed(statuses: Status[]): Promise<void> {
   await vi.waitUntil(() => statuses.at(-1)?.state === 'closed', { timeout: 20_000 });
 }
 
-test('the copied files and the examples are sound under strict types', () => {
+test('the copied files and what uses them compile under strict types', () => {
   const tsc = join(projectFolder, 'node_modules', 'typescript', 'bin', 'tsc');
   const { stdout } = spawnSync(process.execPath, [tsc, '--project', folder], { encoding: 'utf8' });
   expect(stdout).toBe('');
@@ -97,7 +99,7 @@ test('the job finishes, and its client does not reconnect', async () => {
 });
 
 test('orders are objects with a name', async () => {
-  const { messages } = read('/orders', 'order', 'ping');
+  const { messages } = read('/orders', 'order');
   await vi.waitUntil(() => messages.length === 2, { timeout: 20_000 });
   expect(messages).toEqual([
     ['order', '{"item":"tea","cups":2}'],
@@ -112,7 +114,6 @@ test('a handler may pause, and what came in the same chunk comes again when it r
       ids.push(lastEventId);
       subscription.pause();
     },
-    ping() {},
   });
   onTestFinished(subscription.close);
   await vi.waitUntil(() => ids.length > 0);
