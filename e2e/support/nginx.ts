@@ -9,7 +9,10 @@ import { freePort, launch, listeningOn } from './processes.ts';
 const nginxPath = programPath('nginx');
 const opensslPath = programPath('openssl');
 
-/** nginx in front of two servers, from `nginx.conf`. */
+/** The file that people copy. */
+const CONF = join(import.meta.dirname, '..', '..', 'examples', 'serve-it', 'nginx.conf');
+
+/** nginx in front of two servers, from `serve-it/nginx.conf`. */
 export interface Nginx {
   /** Where it listens: HTTP/1.1 alone, and HTTP/2 with TLS and a self-signed certificate. */
   ports: { http: number; https: number };
@@ -27,7 +30,7 @@ export function isNginxMissing(): boolean {
 }
 
 /**
- * Starts nginx from `nginx.conf` in front of servers on these two ports of 127.0.0.1, and waits until it listens.
+ * Starts nginx from `serve-it/nginx.conf` in front of servers on these two ports of 127.0.0.1, and waits until it listens.
  * One address may open `share` connections; default 10,000, because all clients of a test have the same.
  */
 export async function startNginx(servers: readonly [number, number], share = 10_000): Promise<Nginx> {
@@ -38,17 +41,19 @@ export async function startNginx(servers: readonly [number, number], share = 10_
   makeCertificate(opensslPath, folder);
 
   const settings: [string, string][] = [
-    ['http {', `http {\n  access_log off;\n${TEMPORARY.map((of) => `  ${of}_temp_path ${of};`).join('\n')}`],
+    ['http {', `http {\n${TEMPORARY.map((of) => `  ${of}_temp_path ${of};`).join('\n')}`],
+    ['access_log /var/log/nginx/access.log paths', 'access_log off'],
     ['127.0.0.1:7001', `127.0.0.1:${servers[0]}`],
     ['127.0.0.1:7002', `127.0.0.1:${servers[1]}`],
     ['listen 443', `listen 127.0.0.1:${ports.https}`],
     ['listen 80', `listen 127.0.0.1:${ports.http}`],
-    ['/etc/ssl/counter.pem', join(folder, 'counter.pem')],
-    ['/etc/ssl/counter.key', join(folder, 'counter.key')],
+    ['/etc/ssl/app.pem', join(folder, 'counter.pem')],
+    ['/etc/ssl/app.key', join(folder, 'counter.key')],
     ['per_address 100', `per_address ${share}`],
+    ['proxy_read_timeout 35s', 'proxy_read_timeout 3s'], // three ticks of the counter, not two heartbeats
   ];
   const file = join(folder, 'nginx.conf');
-  writeFileSync(file, settings.reduce(fillIn, readFileSync(join(import.meta.dirname, 'nginx.conf'), 'utf8')));
+  writeFileSync(file, settings.reduce(fillIn, readFileSync(CONF, 'utf8')));
 
   const here = 'daemon off; pid nginx.pid; error_log error.log;';
   const command = [nginxPath, '-p', folder, '-c', file, '-e', 'error.log', '-g', here];
