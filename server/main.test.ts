@@ -154,12 +154,12 @@ async function answers(host: string, expected: string): Promise<void> {
 
 /** Waits until the server accepts no connections. */
 function refused(url: string): Promise<boolean> {
-  return vi.waitUntil(() =>
+  const isRefused = (): Promise<boolean> =>
     fetch(`${url}/health`).then(
       () => false,
       () => true,
-    ),
-  );
+    );
+  return vi.waitUntil(isRefused, 10_000);
 }
 
 /** Reads `/count` with fetch, a client that knows nothing of event streams. */

@@ -82,7 +82,7 @@ describe('requests pipelined behind', () => {
     await Promise.all(clients.map((client) => client.until('retry: ')));
     await server.send(last).closed; // its file is opened after theirs
     for (const client of clients) client.socket.destroy();
-    await vi.waitUntil(async () => (await countDescriptors()) <= descriptors);
+    await vi.waitUntil(async () => (await countDescriptors()) <= descriptors, 20_000);
   });
 });
 
