@@ -11,7 +11,7 @@ import {
   type EventStreamOptions,
   type Source,
 } from './eventStream.ts';
-import { body, listen, request } from '../e2e/support/testServer.ts';
+import { body, eventually, listen, request } from '../e2e/support/testServer.ts';
 
 const GET = request('GET', '/');
 const KILOBYTE = 'x'.repeat(1000);
@@ -190,7 +190,7 @@ describe('an open stream', () => {
     const requests: [IncomingMessage, ServerResponse][] = [];
     const server = await listen((req, res) => void requests.push([req, res]));
     const client = server.send(GET);
-    await vi.waitUntil(() => requests.length === 1);
+    await eventually(() => requests.length === 1);
     const [[req, res] = []] = requests;
     if (!req || !res) throw new Error('expected a request');
     client.socket.destroy();
@@ -250,9 +250,9 @@ describe('a reader that falls behind', () => {
       const more = setInterval(() => kind === 'that sends on' && stream.send({ data: 'in vain' }), 10);
       onTestFinished(() => clearInterval(more));
       if (kind === 'that has ended') stream.finish();
-      await vi.waitUntil(() => res.socket?.timeout === STALLED_AFTER_MS);
+      await eventually(() => res.socket?.timeout === STALLED_AFTER_MS);
       res.socket?.setTimeout(60); // the test has no half a minute
-      await vi.waitUntil(() => stop.mock.calls.length === 1);
+      await eventually(() => stop.mock.calls.length === 1);
       expect(res.destroyed).toBe(true);
     },
   );
@@ -261,9 +261,9 @@ describe('a reader that falls behind', () => {
     const { client, stream, res } = await open({ heartbeatMs: 40 });
     client.socket.pause();
     await fill(res, 1, () => stream.send({ data: KILOBYTE }));
-    await vi.waitUntil(() => res.socket?.timeout === STALLED_AFTER_MS);
+    await eventually(() => res.socket?.timeout === STALLED_AFTER_MS);
     client.socket.resume();
-    await vi.waitUntil(() => res.writableLength === 0);
+    await eventually(() => res.writableLength === 0);
     res.socket?.setTimeout(40);
     await client.until('event: heartbeat\n');
     expect(res.socket?.timeout).toBe(40);
@@ -281,7 +281,7 @@ describe('a reader that falls behind', () => {
       }
       isDone = true;
     })();
-    await vi.waitUntil(() => res.writableLength >= res.writableHighWaterMark);
+    await eventually(() => res.writableLength >= res.writableHighWaterMark);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(isDone).toBe(false);
     expect(res.writableLength).toBeLessThan(res.writableHighWaterMark + 1100);
@@ -369,7 +369,7 @@ describe('an async source', () => {
     const client = server.send(GET);
     await client.until('retry: 1000\n\n');
     client.socket.destroy();
-    await vi.waitUntil(() => reason !== undefined);
+    await eventually(() => reason !== undefined);
     await new Promise(setImmediate);
     expect(reason).toMatchObject({ name: 'AbortError' });
     expect(log).not.toHaveBeenCalled();
@@ -409,7 +409,7 @@ describe('bad input', () => {
       const timer = setInterval(() => use(stream), 5); // what it throws would end the process
       onTestFinished(() => clearInterval(timer));
       expect(body(await client.closed)).toBe('retry: 1000\n\n');
-      await vi.waitUntil(() => stop.mock.calls.length === 1);
+      await eventually(() => stop.mock.calls.length === 1);
       expect(log).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message }));
       other.stream.send({ data: 'unharmed' });
       await other.client.until('unharmed');
@@ -445,7 +445,7 @@ describe('bad input', () => {
         throw new Error('broken on purpose');
       };
     });
-    await vi.waitUntil(() => log.mock.calls.length === 1);
+    await eventually(() => log.mock.calls.length === 1);
   });
 });
 
@@ -470,11 +470,11 @@ describe('requests pipelined on one socket', () => {
     const server = await listen(streams.listener);
     const client = server.send(GET + GET);
     await client.until('retry: 1000\n\n');
-    await vi.waitUntil(() => streams.responses.length === 2);
+    await eventually(() => streams.responses.length === 2);
     streams.opened[0]?.send({ data: 'the first' });
     await client.until('data: the first\n\n');
     client.socket.destroy();
-    await vi.waitUntil(() => streams.stop.mock.calls.length > 0);
+    await eventually(() => streams.stop.mock.calls.length > 0);
     expect(streams.opened.length).toBe(1);
     expect(streams.stop).toHaveBeenCalledOnce();
   });
@@ -487,7 +487,7 @@ describe('requests pipelined on one socket', () => {
       else waiting.push(res);
     });
     const client = server.send(request('GET', '/slow') + request('GET', '/stream'));
-    await vi.waitUntil(() => streams.responses.length === 1);
+    await eventually(() => streams.responses.length === 1);
     client.socket.destroy();
     if (waiting[0]) await once(waiting[0], 'close');
     waiting[0]?.end();

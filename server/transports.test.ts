@@ -8,7 +8,7 @@ import compression from 'compression';
 import express from 'express';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { cert, key } from '../e2e/support/certificate.ts';
-import { body, listen, request } from '../e2e/support/testServer.ts';
+import { body, eventually, listen, request } from '../e2e/support/testServer.ts';
 import { openEventStream, type EventStream, type Source } from './eventStream.ts';
 
 afterEach(() => void vi.restoreAllMocks());
@@ -95,9 +95,9 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
       }),
     );
     const read = reading(await get(port));
-    await vi.waitUntil(() => read.text.endsWith('data: 100\n\n'));
+    await eventually(() => read.text.endsWith('data: 100\n\n'));
     stream?.send({ data: 'on' });
-    await vi.waitUntil(() => read.text.endsWith('data: on\n\n'));
+    await eventually(() => read.text.endsWith('data: on\n\n'));
   });
 
   test('back-pressure lets through whatever a source sends', async () => {
@@ -127,7 +127,7 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
     const { port } = await listen(server);
     const client = await get(port);
     client.pause();
-    await vi.waitUntil(() => stream !== undefined);
+    await eventually(() => stream !== undefined);
     for (let i = 0; i < 8000; i++) stream?.send({ data: 'x'.repeat(1000) });
     // The test has no half a minute: the two timeouts are shortened, the second once the first has passed.
     let passed = 0;
@@ -147,9 +147,9 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
       }),
     );
     const client = await get(port);
-    await vi.waitUntil(() => stream !== undefined);
+    await eventually(() => stream !== undefined);
     client.destroy();
-    await vi.waitUntil(() => stream?.signal.aborted);
+    await eventually(() => stream?.signal.aborted);
     stream?.send({ data: 'too late' });
   });
 });
@@ -216,7 +216,7 @@ describe('under a middleware that wraps res.write and res.end', () => {
     );
     const client = (await listen(app)).send(request('GET', '/', 'Accept-Encoding: gzip'));
     for (const data of ['one', 'two']) {
-      await vi.waitUntil(() => stream !== undefined);
+      await eventually(() => stream !== undefined);
       stream?.send({ data });
       await client.until(`data: ${data}\n\n`);
     }

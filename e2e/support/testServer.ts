@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { connect, type Server, type Socket } from 'node:net';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 
 /** A real server on a free port; it and its connections are gone when the test has finished. */
 export interface TestServer {
@@ -40,6 +40,11 @@ export async function listen(listener: RequestListener | Server): Promise<TestSe
   if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
   const { port } = address;
   return { server, port, send: (text) => open(port, text) };
+}
+
+/** Waits until a condition holds, for as long as a busy machine may take. */
+export async function eventually(condition: () => unknown): Promise<void> {
+  await vi.waitUntil(condition, { timeout: 20_000, interval: 5 });
 }
 
 /** A request without a body, with the headers given as lines. */
