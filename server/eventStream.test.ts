@@ -11,7 +11,8 @@ import {
   type EventStreamOptions,
   type Source,
 } from './eventStream.ts';
-import { body, eventually, listen, request } from '../e2e/support/testServer.ts';
+import { body, request } from '../e2e/support/rawHttp.ts';
+import { eventually, listen } from '../e2e/support/testServer.ts';
 
 const GET = request('GET', '/');
 const KILOBYTE = 'x'.repeat(1000);

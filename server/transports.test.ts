@@ -8,7 +8,8 @@ import compression from 'compression';
 import express from 'express';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { cert, key } from '../e2e/support/certificate.ts';
-import { body, eventually, listen, request } from '../e2e/support/testServer.ts';
+import { body, request } from '../e2e/support/rawHttp.ts';
+import { eventually, listen } from '../e2e/support/testServer.ts';
 import { openEventStream, type EventStream, type Source } from './eventStream.ts';
 
 afterEach(() => void vi.restoreAllMocks());
@@ -180,16 +181,13 @@ describe('under a middleware that wraps res.write and res.end', () => {
     const app = express();
     app.use((_req, res, next) => {
       const { write, end } = res;
-      const count = (chunk: unknown): void => {
-        if (typeof chunk === 'string') bytes += Buffer.byteLength(chunk);
-      };
       Object.assign(res, {
         write(...given: Parameters<typeof write>) {
-          count(given[0]);
+          bytes += Buffer.byteLength(String(given[0] ?? ''));
           return write.apply(res, given);
         },
         end(...given: Parameters<typeof end>) {
-          count(given[0]);
+          bytes += Buffer.byteLength(String(given[0] ?? ''));
           return end.apply(res, given);
         },
       });

@@ -3,7 +3,7 @@ import { get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { connect as connectSecurely } from 'node:tls';
 import { cert } from '../support/certificate.ts';
-import { request } from '../support/testServer.ts';
+import { request } from '../support/rawHttp.ts';
 import { eventually } from './outcome.ts';
 
 /** Connects, over TLS or not, and sends `text`. A connection error counts as a close. */

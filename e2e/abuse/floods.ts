@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { request } from '../support/testServer.ts';
+import { request } from '../support/rawHttp.ts';
 import { many, read, send } from './clients.ts';
 import { atMost, eventually, same, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';

@@ -1,4 +1,4 @@
-import { request } from '../support/testServer.ts';
+import { request } from '../support/rawHttp.ts';
 import { ask, many, scriptOf } from './clients.ts';
 import { atMost, eventually, same, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { request } from '../support/testServer.ts';
+import { request } from '../support/rawHttp.ts';
 import { happens, many, scriptOf, send } from './clients.ts';
 import { atMost, eventually, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';

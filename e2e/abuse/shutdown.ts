@@ -1,4 +1,4 @@
-import { body, request } from '../support/testServer.ts';
+import { body, request } from '../support/rawHttp.ts';
 import { happens, many, send } from './clients.ts';
 import { atMost, same, type Outcome } from './outcome.ts';
 import { startProbed } from './process.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Socket } from 'node:net';
 import { MAX_BUFFERED_BYTES, STALLED_AFTER_MS } from '../../server/eventStream.ts';
-import { request } from '../support/testServer.ts';
+import { request } from '../support/rawHttp.ts';
 import { many, read, send } from './clients.ts';
 import { atMost, eventually, same, type Outcome } from './outcome.ts';
 import { startProbed, type Probed } from './process.ts';
