@@ -65,10 +65,8 @@ export function withStatus(before: Conversation, status: Status, time: number): 
     const broken = last && last.kind !== 'break' ? withBreak(before, 'reconnecting', time) : before;
     return withRequest({ ...broken, isNewSource: true }, time);
   }
-  // StrictMode takes its first request back before it is sent.
-  if (state === 'paused' && (last?.kind ?? 'request') === 'request') {
-    return { ...before, entries: before.entries.slice(0, -1) };
-  }
+  // StrictMode takes its first request back and makes it again; before that, starting over ends the former subscription.
+  if (state === 'paused' && (last === undefined || last.kind === 'request')) return before;
   const isNewSource = before.isNewSource || state !== 'reconnecting' || status.dueAt !== undefined;
   const code = state === 'closed' ? status.status : undefined;
   return withBreak({ ...before, isNewSource }, state, time, code);
