@@ -1,208 +1,143 @@
-// Measures everything in README's "Speed" and prints it as Markdown. --quick tries the bench itself; its figures mean little.
+// Measures everything in bench/README.md and prints it as Markdown. --quick tries the bench itself; its figures mean little.
 import { existsSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
+import { goals } from './goals.ts';
+import { measureInRounds } from './measure.ts';
 import packages from './package-lock.json' with { type: 'json' };
-import { measureCluster } from './cluster.ts';
-import { fillCore, measureLevels, type Sample } from './measure.ts';
-import { measureNewcomer } from './firstRun.ts';
-import { measurePage } from './page.ts';
-import { hasProc, isPinned, openFilesLimit, SERVERS, type ServerName } from './processes.ts';
-import { stormTable } from './storm.ts';
+import { hasProc, isPinned, openFilesLimit } from './processes.ts';
+import { count, fixed, label, median, printTable, ratios, spread, typical } from './report.ts';
+import { BASELINE, baselines, nodeServers, otherRuntimes, THIS_SERVER, TUTORIAL } from './servers.ts';
+import { measureStorm } from './storm.ts';
 
 const quick = process.argv.includes('--quick');
-
-const names: ServerName[] = quick
-  ? ['this server', "the tutorial's code", 'baseline']
-  : Object.keys(SERVERS).filter((name): name is ServerName => name in SERVERS);
-const rounds = quick ? 1 : 5;
-const forMs = quick ? 1000 : 2500;
-const levels = quick ? [500] : [1000, 5000, 10_000];
-const most = Math.min(openFilesLimit() - 200, 28_000); // 28,232 ports are Linux's default for clients
-const growthLevels = quick ? [100, 500] : [100, 1000, 10_000, most];
-const grown: ServerName[] = ['this server', 'baseline'];
-const growthRounds = quick ? 1 : 3;
-const sameRate = quick ? 1000 : 10_000;
-const sameRateLevels = quick ? [100, 500] : [1000, 10_000, most];
+const currentNode = Number.parseInt(process.versions.node, 10);
+const nodes = quick ? [currentNode] : [20, 22, 24];
+/** The version that all servers of Node run on in the main table. */
+const mainNode = nodes.at(-1) ?? currentNode;
+const rounds = quick ? 1 : 3;
+const measureMs = quick ? 1000 : 3000;
+const main = { connections: quick ? 500 : 10_000, tickMs: 1000 };
+/** As many as the limit on open files allows; 28,232 ports are Linux's default for clients. */
+const most = quick ? 1000 : Math.min(openFilesLimit() - 200, 28_000);
+const levels = [main.connections / 10, ...(quick ? [] : [main.connections]), most].map((connections) => ({
+  connections,
+  tickMs: (connections * main.tickMs) / main.connections,
+}));
+const stormServers = [THIS_SERVER, TUTORIAL];
+const stormClients = quick ? 500 : 5000;
 
 if (!existsSync(join(import.meta.dirname, '../dist/index.html'))) {
   console.error('dist: expected the built page, found none. Run npm run build first');
   process.exit(1);
 }
-if (!hasProc) console.error('CPU and memory: not measured, they are read from /proc, which only Linux has');
+if (!hasProc) console.error('skipped CPU and memory: expected Linux, which has /proc');
 
-const started = Date.now();
-const samples = await interleave(names, [{ at: levels, tickMs: 1000 }], rounds);
-const growth = await interleave(grown, [{ at: growthLevels, tickMs: 1000 }], growthRounds);
-const atSameRate = await interleave(
-  grown,
-  sameRateLevels.map((level) => ({ at: [level], tickMs: (level * 1000) / sameRate })),
-  growthRounds,
+const started = performance.now();
+const onNode = nodes.flatMap(nodeServers).filter(({ name }) => !quick || stormServers.includes(name));
+const inMain = onNode.filter(({ name, runtime }) => name === THIS_SERVER || runtime === `Node ${mainNode}`);
+const onOtherNodes = onNode.filter((contender) => !inMain.includes(contender));
+const ofC = baselines();
+
+const contenders = [...inMain, ...(quick ? [] : otherRuntimes()), ...(quick ? ofC.slice(-1) : ofC)];
+const results = await measureInRounds(contenders, [main], rounds, measureMs);
+const byNode = [...results, ...(await measureInRounds(onOtherNodes, [main], 1, measureMs))];
+const grown = onNode.filter(({ name }) => name === THIS_SERVER).slice(-1);
+const byConnections = await measureInRounds(
+  [...grown, ...(quick ? [] : ofC.slice(-1))],
+  levels,
+  rounds,
+  measureMs,
 );
-const full = new Map<ServerName, Sample>();
-if (hasProc) {
-  for (const name of names) {
-    say(`${name}: connections until its core is full`);
-    full.set(
-      name,
-      await fillCore(name, 1e6 / median(pick(samples, name, levels.at(-1)).map(({ cpu }) => cpu))),
-    );
-  }
-}
-printServers();
-say('two servers behind nginx beside one');
-const cluster = await measureCluster(quick ? 200 : 2000, forMs);
-say('the page in a browser');
-const page = await measurePage();
-say('a newcomer');
-const newcomer = await measureNewcomer();
 
-table('The rest', ['what', 'measured'], [...cluster, ...page, ...newcomer]);
-table(...stormTable());
-console.log(`\nMeasured in ${Math.round((Date.now() - started) / 60_000)} minutes.`);
+console.log(`${new Date().toISOString().slice(0, 10)}, ${machine()}; ${versions()}.`);
+console.log(quick ? 'A quick run: its figures mean little.' : `Medians of ${rounds} rounds (least – most).`);
 
-/** Measures every server once before any of them a second time: what else the machine does falls on all. */
-async function interleave(
-  servers: ServerName[],
-  loads: { at: number[]; tickMs: number }[],
-  times: number,
-): Promise<Sample[]> {
-  const all: Sample[] = [];
-  for (let round = 1; round <= times; round += 1) {
-    for (const name of servers) {
-      for (const { at, tickMs } of loads) {
-        say(`round ${round} of ${times}: ${name} with ${at.join(', ')} connections, a frame in ${tickMs} ms`);
-        all.push(...(await measureLevels(name, at, forMs, tickMs)));
-      }
-    }
-  }
-  return all;
-}
+const baseline = results.find(({ contender }) => contender.name === BASELINE);
+printTable(
+  `${count(main.connections)} connections, a frame a second each`,
+  ['server', 'CPU per frame, µs', '× the baseline', 'kB a connection', 'p99 late, ms', 'frames lost'],
+  results.map((result) => [
+    label(result.contender),
+    spread(result.rounds.map(({ cpu }) => cpu)),
+    fixed(median(ratios(result, baseline)), 2),
+    fixed(typical(result, 'kilobytes')),
+    fixed(typical(result, 'latenessMs')),
+    count(result.rounds.reduce((sum, { lost }) => sum + lost, 0)),
+  ]),
+);
 
-function printServers(): void {
-  const top = levels.at(-1) ?? 0;
-  console.log(
-    `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model}, ${cpus().length} cores, ${process.platform} ${release()}, Node ${process.version}; ${versions()}.`,
-  );
-  console.log(
-    `Medians of ${rounds} rounds (least – most); ${isPinned ? 'the server on one core, the load on another' : 'server and load share the cores'}.`,
-  );
-
-  table(
-    `${count(top)} connections, a frame a second each`,
-    [
-      'server',
-      'CPU per frame, µs',
-      'user + system',
-      'beside the baseline',
-      'kB per connection',
-      'late p50 / p99 / max, ms',
-      'lost to drift, per million',
-      'not come within a tick',
-      'frames/s that fill a core',
-    ],
-    names.map((name) => {
-      const own = pick(samples, name, top);
-      const core = full.get(name);
-      return [
-        name,
-        spread(own.map(({ cpu }) => cpu)),
-        `${fixed(median(own.map(({ user }) => user)))} + ${fixed(median(own.map(({ system }) => system)))}`,
-        spread(ratios(samples, name, top), 2),
-        fixed(median(own.map(({ kilobytes = NaN }) => kilobytes))),
-        late(own),
-        fixed(median(own.map(({ drift }) => drift * 1e6)), 0),
-        count(own.reduce((sum, { missing }) => sum + missing, 0)),
-        core === undefined
-          ? '–'
-          : `${core.clientCpu > 0.9 ? 'at least ' : ''}${count(Math.round(core.framesPerSecond / core.core / 100) * 100)}`,
-      ];
+printTable(
+  'Memory by the version of Node, kB a connection',
+  ['server', ...nodes.map((version) => `Node ${version}`)],
+  [...new Set(onNode.map(({ name }) => name))].map((name) => [
+    name,
+    ...nodes.map((version) => {
+      const runtime = `Node ${version}`;
+      const result = byNode.find(({ contender }) => contender.name === name && contender.runtime === runtime);
+      return fixed(typical(result, 'kilobytes'));
     }),
-  );
+  ]),
+);
 
-  table(
-    'CPU per frame, µs, and p99 of lateness, ms, by the number of connections',
-    ['server', ...levels.map(count)],
-    names.map((name) => [
-      name,
-      ...levels.map((level) => {
-        const own = pick(samples, name, level);
-        return `${spread(own.map(({ cpu }) => cpu))}; ${fixed(median(own.map(({ lateness }) => lateness.p99)))}`;
-      }),
-    ]),
-  );
+printTable(
+  `${count(main.connections)} frames a second in all: CPU per frame, µs, by the number of connections`,
+  ['server', ...levels.map(({ connections }) => count(connections))],
+  [...new Set(byConnections.map(({ contender }) => contender))].map((contender) => [
+    label(contender),
+    ...byConnections
+      .filter((result) => result.contender === contender)
+      .map((result) => spread(result.rounds.map(({ cpu }) => cpu))),
+  ]),
+);
 
-  tableOfGrowth(
-    `From ${growthLevels[0]} connections to the limit on open files, a frame a second each`,
-    growth,
-    growthLevels,
-  );
-  tableOfGrowth(
-    `${count(sameRate)} frames a second in all, from so many connections`,
-    atSameRate,
-    sameRateLevels,
-  );
+const stormRows: string[][] = [];
+for (const contender of inMain.filter(
+  ({ name, runtime }) => runtime === `Node ${mainNode}` && stormServers.includes(name),
+)) {
+  const { busiest, lastAfterMs, lost, startedOver } = await measureStorm(contender, stormClients);
+  stormRows.push([
+    label(contender),
+    count(busiest),
+    fixed(lastAfterMs / 1000),
+    count(lost),
+    count(startedOver),
+  ]);
+}
+printTable(
+  `The storm: ${count(stormClients)} clients, whose server is killed and started again`,
+  [
+    'server',
+    'connections in the busiest 100 ms',
+    'last client is back after, s',
+    'numbers lost',
+    'clients that began again at 1',
+  ],
+  stormRows,
+);
+
+console.log(`\n**Goals**\n\n${goals(results, byNode, byConnections).join('\n')}`);
+console.log(`\nMeasured in ${fixed((performance.now() - started) / 60_000)} minutes.`);
+
+function machine(): string {
+  const cores = isPinned ? 'one for the server, one for the load' : 'shared by the server and the load';
+  return `${cpus()[0]?.model}, ${cpus().length} cores, ${cores}, ${process.platform} ${release()}`;
 }
 
-function tableOfGrowth(title: string, of: Sample[], at: number[]): void {
-  table(
-    `${title}: CPU per frame, µs (${growthRounds} rounds)`,
-    ['server', ...at.map(count)],
-    grown.map((name) => [name, ...at.map((level) => spread(pick(of, name, level).map(({ cpu }) => cpu)))]),
-  );
-}
-
-function pick(from: Sample[], name: ServerName, connections = 0): Sample[] {
-  return from.filter((sample) => sample.server === name && sample.connections === connections);
-}
-
-function ratios(from: Sample[], name: ServerName, connections: number): number[] {
-  const baseline = pick(from, 'baseline', connections);
-  return pick(from, name, connections).map(({ cpu }, round) => cpu / (baseline[round]?.cpu ?? NaN));
-}
-
-function late(of: Sample[]): string {
-  const [p50, p99] = (['p50', 'p99'] as const).map((at) =>
-    fixed(median(of.map(({ lateness }) => lateness[at]))),
-  );
-  return `${p50} / ${p99} / ${fixed(Math.max(...of.map(({ lateness }) => lateness.max)))}`;
-}
-
-function spread(values: number[], digits = 1): string {
-  return `${fixed(median(values), digits)} (${fixed(Math.min(...values), digits)} – ${fixed(Math.max(...values), digits)})`;
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
-}
-
-function fixed(value: number, digits = 1): string {
-  return Number.isNaN(value) ? '–' : value.toFixed(digits).replace(/^-(?=0(\.0)?$)/, ''); // -0 is 0
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en');
-}
-
+/** What is installed; Go and the C compiler are the system's. */
 function versions(): string {
-  const used = [
-    'express',
-    'cors',
+  const names = [
+    'node20',
+    'node22',
+    'node24',
     '@fastify/sse',
     'fastify',
-    'express-sse',
     'better-sse',
+    'express',
     'hono',
     '@hono/node-server',
+    '@oven/bun-linux-x64',
+    '@deno/linux-x64-glibc',
   ] as const;
-  return used.map((name) => `${name} ${packages.packages[`node_modules/${name}`].version}`).join(', ');
-}
-
-function table(title: string, head: string[], rows: string[][]): void {
-  console.log(`\n**${title}**\n`);
-  for (const row of [head, head.map(() => '---'), ...rows]) console.log(`| ${row.join(' | ')} |`);
-}
-
-function say(line: string): void {
-  console.error(`${Math.round((Date.now() - started) / 1000)} s  ${line}`);
+  return names.map((name) => `${name} ${packages.packages[`node_modules/${name}`].version}`).join(', ');
 }

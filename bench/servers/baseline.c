@@ -1,5 +1,5 @@
 // The least that this machine can do: epoll, a ring of connections in the order of their next tick, one write a frame.
-// With an argument, who begins in the same part of a tick, of so many, is served in the same wake-up: see server/count.ts.
+// With an argument n, connections that start in the same n-th of a tick are served in one wake-up, as in server/clock.ts.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,9 +14,10 @@
 #include <unistd.h>
 
 #define MAX_FD 1100000
-static const char HEAD[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+static const char HEAD[] =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-// Every tick has the same length, so who is due next is who was served longest ago: a doubly linked ring is the queue.
+// Every tick has the same length, so the connection served longest ago is due next: a doubly linked ring is the queue.
 static struct connection {
   double due;
   long count;
@@ -103,11 +104,12 @@ int main(int arguments, char **argument) {
     double now = now_ms();
     for (int fd; (fd = connections[0].next) && connections[fd].due <= now;) {
       struct connection *c = &connections[fd];
-      char frame[64];
+      char frame[64], chunk[80];
       c->count++;
       int size = snprintf(frame, sizeof frame, "id: %ld\ndata: %ld\n\n", c->count, c->count);
+      size = snprintf(chunk, sizeof chunk, "%x\r\n%s\r\n", size, frame);
       leave(fd);
-      if (write(fd, frame, size) != size) {
+      if (write(fd, chunk, size) != size) {
         connections[fd].next = connections[fd].previous = fd;
         shutdown(fd, SHUT_RDWR);
         continue;

@@ -1,4 +1,5 @@
-// What tutorials show: Express, cors, an interval per connection, and `write` on the response.
+// What tutorials show: Express, cors, an interval per connection, and `write` on the response. The id is added: every server
+// here sends the same two fields.
 import cors from 'cors';
 import express from 'express';
 
@@ -17,7 +18,7 @@ app.get('/count', (request, response) => {
   let count = 0;
   const interval = setInterval(() => {
     count += 1;
-    response.write(`data: ${count}\n\n`);
+    response.write(`id: ${count}\ndata: ${count}\n\n`);
   }, TICK_MS);
   request.on('close', () => {
     clearInterval(interval);
