@@ -65,13 +65,13 @@ export interface SubscribeOptions {
 export interface Subscription {
   readonly status: Status;
   /** Closes the connection. A paused subscription needs no cleanup. */
-  pause(): void;
+  pause: () => void;
   /** Connects again, and resumes after the last event. Does nothing after the end of the stream or a final refusal. */
-  resume(): void;
+  resume: () => void;
   /** Cuts the connection. The subscription reconnects after a backoff, as after any failure. */
-  drop(): void;
+  drop: () => void;
   /** Closes the subscription for good. */
-  close(): void;
+  close: () => void;
 }
 
 /**
@@ -177,7 +177,7 @@ export function subscribe(
     return current;
 
     function on(type: string, listener: (message: MessageEvent<string>) => void): void {
-      current.addEventListener(type, (message) => {
+      current.addEventListener(type, (message: MessageEvent<string>) => {
         // A closed EventSource may speak: of what came in the same chunk, or in WebKit, which revives it when the page comes back.
         if (source === current) listener(message);
         else current.close();
