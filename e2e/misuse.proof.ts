@@ -26,6 +26,7 @@ const SOUND = [
   "subscribe<OrderEvents>('/orders', { order: ({ data }) => parse(data).cups.toFixed(), ping() {} });",
   "subscribe<{ message: number }>('/count', { message: ({ data }) => Number(data) });",
   "subscribe('/anything', { message: ({ data }) => data.trim(), note: ({ data }) => data.trim() });",
+  "interface Ticks { tick: number } subscribe<Ticks>('/ticks', { tick: ({ data }) => data.trim() });",
 ];
 
 /** What must not compile, and what the compiler says of it. */
@@ -61,6 +62,16 @@ const MISUSE: [what: string, code: string, error: string][] = [
     'an unknown event to hear',
     "subscribe<OrderEvents>('/orders', { order() {}, ping() {}, oder() {} });",
     "'oder' does not exist in type 'Handlers<OrderEvents>'",
+  ],
+  [
+    'a handler for open, which is not an event of the stream',
+    "subscribe('/anything', { open() {} });",
+    "Type '() => void' is not assignable to type",
+  ],
+  [
+    'a handler for error, which is not either',
+    "subscribe<OrderEvents>('/orders', { order() {}, ping() {}, error() {} });",
+    "Type '() => void' is not assignable to type",
   ],
   [
     'an event that nobody hears',
