@@ -525,6 +525,20 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     expect(await states(page)).toEqual(['connecting', 'open']);
   });
 
+  test('reports what onStatus throws, and comes back all the same', async () => {
+    const { page, requests } = await open([answer(502), stream('data: a')]);
+    await page.evaluate(() => {
+      window.onerror = (message) => void window.messages.push(['error', String(message), '']);
+      window.onStatus = () => {
+        throw new Error('broken on purpose');
+      };
+    });
+    await page.waitForFunction(() => window.messages.some(([, data]) => data === 'a'));
+    const messages = await page.evaluate(() => window.messages.map(([, data]) => data));
+    expect(messages).toContain('Uncaught Error: broken on purpose');
+    expect(asked(requests)).toEqual(['GET /stream', 'HEAD /stream', 'GET /stream']);
+  });
+
   test('reports what a handler throws, and loses nothing else', async () => {
     const { page, requests } = await open([
       stream('id: 1\ndata: a'),

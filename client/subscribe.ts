@@ -80,10 +80,10 @@ export interface Subscription {
  * before each request, for example to add a fresh token. Throws a `SyntaxError` if the first URL is invalid.
  *
  * Where a bare EventSource differs: it reconnects at a fixed pace for ever, and stops at any refusal. Here the browser
- * reconnects once, with the header `Last-Event-ID`, when a steady stream is cut and `url` is a string. All other attempts
+ * reconnects once, with the header `Last-Event-ID`, when a first or steady stream is cut and `url` is a string. All other attempts
  * follow a backoff and carry the query parameter `lastEventId`, appended or replaced; `retry` does not apply to them.
  * Statuses 204 and 4xx, except 408, 425 and 429, close the subscription. An event without a handler neither resets the
- * watchdog nor advances the last event ID, and an empty `id` resets that only after another on the same connection.
+ * watchdog nor advances the last event ID, and an empty `id` resets it only after another on that connection.
  */
 export function subscribe<E extends EventData<E> = Events>(
   url: string | (() => string),
@@ -98,9 +98,10 @@ export function subscribe(
   const { onStatus, staleAfterMs = 40_000, pauseWhenHidden = false, withCredentials = false } = options;
   let { lastEventId = '' } = options;
   let status: Status = { state: 'connecting' };
+  let hasStarted = false;
   let running = false;
   let source: EventSource | undefined;
-  let question: AbortController | undefined;
+  let probe: AbortController | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let attempt = 0;
   let refusal: { status?: number } = {};
@@ -108,12 +109,8 @@ export function subscribe(
   let openedAt = 0;
   let heardAt = 0;
 
-  try {
-    resume();
-  } catch (error) {
-    close();
-    throw error;
-  }
+  resume();
+  hasStarted = true;
   return {
     pause,
     resume,
@@ -135,7 +132,7 @@ export function subscribe(
   function pause(): void {
     if (!running) return;
     stop();
-    rest();
+    suspend();
   }
 
   function close(reason: { status?: number } = {}): void {
@@ -156,12 +153,16 @@ export function subscribe(
 
   function connect(): void {
     disconnect();
-    if (pauseWhenHidden && isHidden()) return rest();
+    if (pauseWhenHidden && isHidden()) return suspend();
     try {
       source = listen(new EventSource(address(), { withCredentials }));
     } catch (error) {
-      fail();
-      throw error;
+      if (!hasStarted) {
+        close();
+        throw error;
+      }
+      report(error);
+      return fail();
     }
     watch();
     setStatus(attempt === 0 ? { state: 'connecting' } : { state: 'reconnecting', attempt });
@@ -178,7 +179,7 @@ export function subscribe(
 
     function on(type: string, listener: (message: MessageEvent<string>) => void): void {
       current.addEventListener(type, (message: MessageEvent<string>) => {
-        // A closed EventSource may speak: of what came in the same chunk, or in WebKit, which revives it when the page comes back.
+        // A closed EventSource may still fire: for messages in the same chunk, or in WebKit, which revives it when the page comes back.
         if (source === current) listener(message);
         else current.close();
       });
@@ -199,12 +200,12 @@ export function subscribe(
 
   function disconnect(): void {
     clearTimeout(timer);
-    question?.abort();
+    probe?.abort();
     source?.close();
-    question = source = undefined;
+    probe = source = undefined;
   }
 
-  function rest(): void {
+  function suspend(): void {
     disconnect();
     if (status.state !== 'paused') setStatus({ state: 'paused' });
   }
@@ -220,23 +221,23 @@ export function subscribe(
   function failed(): void {
     if (source?.readyState === EventSource.OPEN) return; // the server sent an event named `error`
     if (source?.readyState === EventSource.CLOSED) return void refused();
-    const isFirst = status.state === 'open' && nextAttempt() === 1;
-    if (!isFirst || typeof url !== 'string') return fail();
+    const browserMayRetry = status.state === 'open' && nextAttempt() === 1 && typeof url === 'string';
+    if (!browserMayRetry) return fail();
     attempt = 1;
     setStatus({ state: 'reconnecting', attempt }); // left to the browser
   }
 
-  /** After any other answer than a stream the browser gives up, and does not tell which: HEAD asks again, seldom in a long outage. */
+  /** The browser gives up after any answer but a stream, and hides the status. HEAD finds it, rarely in a long outage. */
   async function refused(): Promise<void> {
     attempt = nextAttempt();
-    if (attempt >= 10 && attempt % 20 !== 0) return backOff();
+    if (attempt >= 10 && attempt % 20 !== 0 && retryAfterMs < BACKOFF_CAP_MS) return backOff();
     disconnect();
     const current = new AbortController();
-    question = current;
+    probe = current;
     timer = setTimeout(() => current.abort(), HEAD_TIMEOUT_MS);
     setStatus({ state: 'reconnecting', attempt, ...refusal });
     const answer = await head(current.signal).catch(() => undefined); // no answer says nothing
-    if (question !== current) return;
+    if (probe !== current) return;
     if (answer && isFinal(answer.status)) return close({ status: answer.status });
     refusal = answer && isTemporary(answer.status) ? { status: answer.status } : {};
     retryAfterMs = readRetryAfter(answer?.headers.get('Retry-After') ?? '');
@@ -284,7 +285,7 @@ export function subscribe(
   function pageChanged({ type }: Event): void {
     // The back/forward cache may give the page back. Firefox does not keep one whose connection is open.
     if (type === 'pagehide') return disconnect();
-    if (pauseWhenHidden && isHidden()) return rest();
+    if (pauseWhenHidden && isHidden()) return suspend();
     if (type === 'visibilitychange' && isHidden()) return;
     const isSilent = Date.now() - heardAt >= staleAfterMs;
     if (!source || status.state === 'reconnecting' || isSilent) connect();
@@ -296,8 +297,19 @@ export function subscribe(
 
   function setStatus(next: Status): void {
     status = next;
-    onStatus?.(next);
+    try {
+      onStatus?.(next);
+    } catch (error) {
+      report(error);
+    }
   }
+}
+
+/** Reports an error as an uncaught one, without stopping the caller. */
+function report(error: unknown): void {
+  setTimeout(() => {
+    throw error;
+  });
 }
 
 const PAGE_EVENTS = ['visibilitychange', 'pagehide', 'pageshow', 'online'];

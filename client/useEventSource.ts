@@ -21,8 +21,9 @@ export interface EventSourceOptions extends SubscribeOptions {
 
 /**
  * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers, `onStatus` and a
- * function as `url` may change at every render without a reconnect. Another string is another stream, read from its
- * beginning and not paused. The other options, and which events have handlers, are those of the first render with a `url`.
+ * function as `url` may change at every render without a reconnect. Another string is another stream: it starts at its
+ * beginning, or after `lastEventId`, and not paused. The other options, and which events have handlers, are those of the
+ * first render with a `url`.
  *
  * React batches renders: several events may make one. Call `flushSync` in a handler for a render an event.
  */

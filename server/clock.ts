@@ -1,13 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Streams that start within the same 10 ms, or tenth of a shorter interval, share a timer: a third of the CPU of a message. */
+/** Streams that start within the same 10 ms, or tenth of a shorter interval, share a timer. It saves a third of the CPU. */
 const STEP_MS = 10;
 const MIN_STEPS = 10;
 
 /** A timer that is due before this has passed is due now: Node's timers fire up to 1 ms early. */
 const EARLY_MS = 1;
 
-/** One who is called every interval, and when that is due next. */
+/** A callback, and when it is due next. */
 interface Listener {
   dueMs: number;
   onTick: () => void;
@@ -21,13 +21,13 @@ interface Clock {
 /** The clocks that run, by interval and step. */
 const clocks = new Map<string, Clock>();
 
-/** Runs a callback outside the async context of whoever calls: a timer that streams share belongs to none of them. */
-const inNoContext = AsyncLocalStorage.snapshot();
+/** Runs a callback outside the caller's async context: a timer that streams share belongs to none of them. */
+const withoutContext = AsyncLocalStorage.snapshot();
 
 /**
  * Calls `onTick` every `intervalMs`, in milliseconds, until the returned function is called. Tick n is due at the start plus
- * n intervals, so lateness does not add up. Ticks that are overdue come in the same turn of the event loop, as long as others need
- * not wait for them. The first comes after one interval, less up to 10 ms. `onTick` must not throw.
+ * n intervals, so lateness does not add up. Overdue ticks run at once, unless they delay other listeners. The first tick comes
+ * after one interval, or up to 10 ms sooner. `onTick` must not throw.
  */
 export function every(intervalMs: number, onTick: () => void): () => void {
   const steps = Math.max(MIN_STEPS, Math.round(intervalMs / STEP_MS)); // in an interval
@@ -35,7 +35,7 @@ export function every(intervalMs: number, onTick: () => void): () => void {
   const key = `${intervalMs} ms, step ${step % steps}`;
   const listener = { dueMs: (step / steps + 1) * intervalMs, onTick };
 
-  const clock = clocks.get(key) ?? inNoContext(startClock, listener.dueMs, intervalMs, intervalMs / steps);
+  const clock = clocks.get(key) ?? withoutContext(startClock, listener.dueMs, intervalMs, intervalMs / steps);
   clocks.set(key, clock);
   clock.listeners.add(listener);
   return () => {

@@ -9,12 +9,12 @@ export const END_EVENT = 'end';
 export const HEARTBEAT_EVENT = 'heartbeat';
 
 /**
- * A client whose backlog exceeds this may not fall behind by as much again: it gets its backlog, is disconnected,
- * reconnects and resumes. One turn of the event loop may send any amount, such as a snapshot.
+ * A client with a larger backlog than this is disconnected when the backlog grows by as much again. It receives the backlog
+ * first, then reconnects and resumes. One turn of the event loop may send any amount, such as a snapshot.
  */
 export const MAX_BUFFERED_BYTES = 8 * 1024;
 
-/** A client that takes nothing of its backlog for `heartbeatMs`, and then for this time, is disconnected. */
+/** A client that reads nothing of its backlog for `heartbeatMs`, and then for this time, is disconnected. */
 export const STALLED_AFTER_MS = 30_000;
 
 /** The type of `data` by the name of the event. An event that is sent without a name is a `message`. */
@@ -66,7 +66,8 @@ type Response = ServerResponse | Http2ServerResponse;
 
 /**
  * Answers a request with an event stream. The headers and the reconnection time leave at once; HEAD gets the headers alone.
- * Throws a `TypeError` or a `RangeError` for a bad argument before anything is sent.
+ * Throws a `TypeError` or a `RangeError` for a bad argument, before anything is sent, and an `Error` under a middleware that
+ * compresses the stream.
  */
 export function openEventStream<E extends EventsOf<E> = Events>(
   req: IncomingMessage | Http2ServerRequest,
@@ -82,7 +83,7 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   res.writeHead(200, { ...headers, 'X-Accel-Buffering': 'no' });
   if (req.method === 'HEAD') return void res.end();
   const body: Writable = res;
-  if ('flushHeaders' in res) res.flushHeaders(); // written alone, their text becomes one string: 0.6 kB a stream
+  if ('flushHeaders' in res) res.flushHeaders(); // sent separately, headers take 0.6 kB less per stream
   body.write(formatRetry(retry));
   if (res.hasHeader('Content-Encoding')) {
     res.destroy();
@@ -167,7 +168,8 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
 
   ready(): Promise<void> {
     const channel = this.#channel;
-    if (this.#isEnded || channel.writableLength < channel.writableHighWaterMark) return Promise.resolve();
+    const hasRoom = channel.writableLength < channel.writableHighWaterMark;
+    if (this.#isClosed || (hasRoom && !this.#isEnded)) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         channel.off('drain', done).off('close', done);
@@ -189,7 +191,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     }
   }
 
-  /** Closes the connection, too. `Connection: close` would say so before, but then fetch takes a cut for the end. */
+  /** Closes the connection, too. Not with `Connection: close`: Node's fetch would then take a cut for the end. */
   #end(text: string): void {
     this.#isEnded = true;
     this.#res.on('finish', () => this.#channel.end());
@@ -197,7 +199,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
   }
 
   #fail(error: unknown): void {
-    if (this.#isClosed) return; // an error because the client has left is nobody's
+    if (this.#isClosed) return; // errors after the client has left are ignored
     console.error(error);
     this.#isEnded = true;
     this.#res.destroy();
@@ -207,7 +209,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     const backlog = this.#channel.writableLength;
     if (backlog <= MAX_BUFFERED_BYTES) this.#limit = Infinity;
     else if (this.#limit === Infinity) {
-      this.#limit = Number.MAX_VALUE; // for this turn, for a client can take nothing before its end
+      this.#limit = Number.MAX_VALUE; // no limit in this turn: nothing is sent before it ends
       setImmediate(() => (this.#limit = this.#channel.writableLength + MAX_BUFFERED_BYTES));
     }
     return backlog > this.#limit;
@@ -228,7 +230,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
   }
 }
 
-/** One write where Node's `res.write` makes four: a fifth less CPU. It gives way to whoever has wrapped `res.write`. */
+/** One write where Node's `res.write` makes four: a fifth less CPU. Not used if `res.write` is wrapped. */
 function write(res: Response, text: string): void {
   const isNodes = res instanceof ServerResponse && res.write === ServerResponse.prototype.write;
   const writable: Writable = res;
@@ -238,11 +240,11 @@ function write(res: Response, text: string): void {
 
 // The wire format: HTML, section 9.2, "Server-sent events".
 
-/** The last event ID of a client that reconnects, or `''`. A native reconnect repeats an older query, so the header wins. */
+/** The last event ID of a client that reconnects, or `''`. The header wins: the browser repeats its old query. */
 export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
   const header = headers['last-event-id'];
   const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
-  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : String(query); // UTF-8, read as Latin-1
+  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : query.join(); // UTF-8, read as Latin-1
 }
 
 /** Writes a value as JSON text, on one line. */

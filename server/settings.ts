@@ -1,4 +1,4 @@
-/** What the environment may set; see README, "Production". */
+/** What the environment may set; see README, "Commands". */
 export interface Settings {
   port: number;
   host: string | undefined;
