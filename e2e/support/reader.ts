@@ -7,7 +7,7 @@ export interface Received {
   data: string;
 }
 
-/** A client that is not ours: it reads a stream, and comes back with the last ID whenever it is cut. */
+/** A client that is not ours: it reads a stream, and comes back with the last ID whenever it is cut, until the event `end`. */
 export interface Reader {
   readonly received: readonly Received[];
   /** Cuts the connection; the reader comes back. */
@@ -53,6 +53,7 @@ export function startReader(url: string, firstId = ''): Reader {
     lastId = value('id') ?? lastId;
     const event = value('event') ?? 'message';
     if (data !== undefined && event !== 'heartbeat') received.push({ event, id: lastId, data });
+    if (event === 'end') leave();
   }
 
   function leave(): void {

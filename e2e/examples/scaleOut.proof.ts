@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isBrowserMissing, isMissing, launchBrowser, programPath } from './support/browser.ts';
-import { isNginxMissing, startNginx } from './support/nginx.ts';
+import { isBrowserMissing, isMissing, launchBrowser, programPath } from '../support/browser.ts';
+import { isNginxMissing, startNginx } from '../support/nginx.ts';
 import {
   freePort,
   launch,
@@ -14,11 +14,11 @@ import {
   listeningOn,
   type Launched,
   type ServerProcess,
-} from './support/processes.ts';
-import { generator, randomSeed } from './support/random.ts';
-import { startReader, type Reader } from './support/reader.ts';
+} from '../support/processes.ts';
+import { generator, randomSeed } from '../support/random.ts';
+import { startReader, type Reader } from '../support/reader.ts';
 
-const projectFolder = join(import.meta.dirname, '..');
+const projectFolder = join(import.meta.dirname, '..', '..');
 const examples = join(projectFolder, 'examples');
 
 const READERS = 40;

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { EventSource } from 'eventsource';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { isBrowserMissing, launchBrowser } from './browser.ts';
+import { launch, listening, type ServerProcess } from './processes.ts';
+import { startReader, type Reader } from './reader.ts';
+
+export const examplesFolder = join(import.meta.dirname, '..', '..', 'examples');
+
+/** For `vi.waitUntil`, on a busy machine too. */
+export const WAIT = { timeout: 60_000, interval: 20 };
+
+/** Starts an example's server as examples/README.md says, on a free port; it is stopped when the test has finished. */
+export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
+  const command = [process.execPath, '--import', 'tsx', join(examplesFolder, name, 'server.ts')];
+  const server = await listening(launch(command, { env: { PORT: '0', ...env } }));
+  onTestFinished(server.stop);
+  return server;
+}
+
+/** Reads a stream until the test has finished. */
+export function read(url: string, id?: string): Reader {
+  const reader = startReader(url, id);
+  onTestFinished(reader.leave);
+  return reader;
+}
+
+/** What npm's EventSource receives of these events, each as its name and its data, until the test has finished. */
+export function listen(url: string, ...names: string[]): string[] {
+  const received: string[] = [];
+  const source = new EventSource(url);
+  for (const name of names) source.addEventListener(name, ({ data }) => received.push(`${name} ${data}`));
+  onTestFinished(() => source.close());
+  return received;
+}
+
+/** Starts a browser for the tests of a file. The function that it returns opens a page with cookies of its own. */
+export function browserPages(): (url: string) => Promise<Page> {
+  let browser: Browser | undefined;
+  beforeAll(async () => {
+    if (!isBrowserMissing()) browser = await launchBrowser();
+  });
+  afterAll(() => browser?.close());
+  return async (url) => {
+    if (!browser) throw new Error('expected a browser');
+    const context = await browser.newContext();
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    await page.goto(url);
+    return page;
+  };
+}
+
+/** Goes to `url` in a new tab beside `page`, with the same cookies. */
+export async function openBeside(page: Page, url: string): Promise<Page> {
+  const tab = await page.context().newPage();
+  await tab.goto(url);
+  return tab;
+}
