@@ -72,6 +72,14 @@ export const PITFALLS: readonly Pitfall[] = [
     test: 'is disconnected when it takes nothing for the documented time',
   },
   {
+    what: 'Every reconnect starts at 1',
+    file: 'server/app.ts',
+    code: 'count(Number(id) + 1,',
+    without: 'count(1,',
+    testFile: 'server/app.test.ts',
+    test: 'goes on after',
+  },
+  {
     what: 'A line end in an id injects messages',
     ...stream,
     code: '/^\\P{Cc}+$/u.test(value)',

@@ -55,6 +55,12 @@ test.each(PITFALLS)('e2e/README.md names a pitfall, its handling and its test: $
   expect(read(pitfall.file)).toContain(pitfall.code);
 });
 
+test('README shows examples/clock as it is', () => {
+  const [server = '', page = ''] = allMatches(read('README.md'), /^```ts\n(.*?)^```/gms);
+  expect(read('examples/clock/server.ts')).toContain(server);
+  expect(read('examples/clock/page.ts')).toContain(page);
+});
+
 test('README names all scripts', () => {
   const named = new Set(allMatches(codeIn(read('README.md')), /npm (?:run )?(\w+)/g));
   expect(Object.keys(JSON.parse(read('package.json')).scripts).filter((name) => !named.has(name))).toEqual(
