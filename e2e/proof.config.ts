@@ -1,11 +1,15 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
+/** Left out of the short form, `PROOF=short npm run proof`: what takes minutes, or installs much. */
+const LONG = ['pitfalls', 'react', 'browsers', 'batching'].map((name) => `e2e/${name}.proof.ts`);
+
 // What takes too long for `npm test`. Time limits are generous, so that a busy machine keeps them.
 export default defineConfig({
   test: {
     root: join(import.meta.dirname, '..'),
     include: ['{e2e,examples}/**/*.proof.ts'],
+    exclude: process.env['PROOF'] === 'short' ? LONG : [],
     testTimeout: 180_000,
     hookTimeout: 180_000,
     maxWorkers: 2,
