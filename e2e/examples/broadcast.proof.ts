@@ -47,7 +47,8 @@ test.skipIf(isBrowserMissing())('a restart is noticed, also at the same numbers'
   const received = listen(`${server.url}/quotes`, 'snapshot', 'price', 'reset');
   const page = await open(server.url);
   await page.getByRole('row').first().waitFor();
-  await vi.waitUntil(() => received.length > 3, WAIT);
+  const reader = read(`${server.url}/quotes`);
+  await vi.waitUntil(() => received.length > 3 && reader.received.length > 0, WAIT);
   await server.stop();
   const before = received.length;
   await startExample('broadcast', { PORT: port, MESSAGES_PER_SECOND: '50' });
@@ -57,6 +58,10 @@ test.skipIf(isBrowserMissing())('a restart is noticed, also at the same numbers'
     'snapshot',
     'price',
   ]);
+  const [run] = reader.received[0]?.id.split('-') ?? [];
+  const other = read(`${server.url}/quotes`, `${run}-1`);
+  await vi.waitUntil(() => other.received.length > 0, WAIT);
+  expect(other.received[0]?.event).toBe('reset');
   await page.getByRole('alert').filter({ hasText: 'Some prices were missed.' }).waitFor();
 });
 

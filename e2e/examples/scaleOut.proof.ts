@@ -129,6 +129,21 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
     expect(events(reader)).toEqual(['snapshot ["The log begins."]', 'entry first', 'entry second']);
   });
 
+  test('who was away for several pages of entries gets them all, while others are added', async () => {
+    const { url } = await startServer((number += 1));
+    const readers = Array.from({ length: 10 }, () => start(url));
+    await vi.waitUntil(() => readers.every(({ received }) => received.length === 1), WAIT);
+    for (const reader of readers) reader.leave();
+    for (let n = 1; n <= 350; n += 1) await add(url, String(n));
+    for (const reader of readers) reader.connect();
+    for (let n = 351; n <= 450; n += 1) await add(url, String(n));
+    const all = Array.from({ length: 450 }, (_, i) => `entry ${i + 1}`);
+    for (const reader of readers) {
+      await vi.waitUntil(() => reader.received.length > 450, WAIT);
+      expect(events(reader).slice(1)).toEqual(all);
+    }
+  });
+
   test('an ID whose entry has been trimmed, or that never was one, is answered with a reset and a snapshot', async () => {
     const { url } = await startServer((number += 1), { MAX_LENGTH: '100' });
     const early = start(url);

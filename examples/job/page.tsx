@@ -22,6 +22,11 @@ function App(): ReactElement {
     setSignedIn(ok);
   }
 
+  async function signOut(): Promise<void> {
+    const { ok } = await call('DELETE', '/session');
+    if (ok) setSignedIn(false);
+  }
+
   async function start(): Promise<void> {
     const response = await call('POST', '/jobs');
     if (response.status === 401) return setSignedIn(false);
@@ -40,17 +45,21 @@ function App(): ReactElement {
 
   if (!isSignedIn) {
     return (
-      <form action={signIn}>
-        <input name="user" aria-label="Name" placeholder="Any name" required />
-        <button>Sign in</button>
-      </form>
+      <>
+        <h1>Sign in</h1>
+        <form action={signIn}>
+          <input name="user" aria-label="Name" placeholder="Any name" required />
+          <button>Sign in</button>
+        </form>
+      </>
     );
   }
   return (
     <>
+      <h1>Job</h1>
       <p className="row">
         <button onClick={start}>Start a job</button>
-        <button onClick={() => call('DELETE', '/session')}>Sign out</button>
+        <button onClick={signOut}>Sign out</button>
       </p>
       {id && <Progress key={`${id} ${subscriptions}`} id={id} onRefused={refused} />}
     </>
