@@ -16,9 +16,13 @@ export async function* streamFromPost(
     .pipeThrough(new TextDecoderStream())
     .pipeThrough(new EventSourceParserStream());
   const reader = events.getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    if (next.value.event === 'token') yield JSON.parse(next.value.data);
-    if (next.value.event === 'ended') return;
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      if (next.value.event === 'token') yield JSON.parse(next.value.data);
+      if (next.value.event === 'ended') return;
+    }
+  } finally {
+    await reader.cancel(); // when the caller has had enough, too
   }
   throw new Error('expected the end of the answer, found the end of the connection');
 }
