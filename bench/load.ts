@@ -105,9 +105,11 @@ function createClient({ port, reconnects }: Order & { do: 'open' }): Client {
     socket.write(`GET /count HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${resume}\r\n`);
     if (lastEventId > 0) socket.on('connect', () => reconnectsAtMs.push(performance.now()));
     // A server that is slow to accept connections has some reset by the system, before they are answered.
-    const mayFail = (): boolean => reconnects || client.startMs === 0;
-    socket.on('error', (error) => mayFail() || fail(String(error)));
-    socket.on('close', () => (mayFail() ? reconnect() : fail('the server closed a connection')));
+    socket.on('error', (error) => reconnects || client.startMs === 0 || fail(String(error)));
+    socket.on('close', () => {
+      if (reconnects || client.startMs === 0) reconnect();
+      else fail('the server closed a connection');
+    });
     return socket;
   }
 

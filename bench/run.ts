@@ -20,7 +20,8 @@ const measureMs = quick ? 1000 : 3000;
 const main = { connections: quick ? 500 : 10_000, tickMs: 1000 };
 /** As many as the limit on open files allows; 28,232 ports are Linux's default for clients. */
 const most = quick ? 1000 : Math.min(openFilesLimit() - 200, 28_000);
-const levels = [main.connections / 10, ...(quick ? [] : [main.connections]), most].map((connections) => ({
+/** Beside the main one: fewer and more connections, and the same frames a second in all. */
+const levels = (quick ? [most] : [1000, most]).map((connections) => ({
   connections,
   tickMs: (connections * main.tickMs) / main.connections,
 }));
@@ -41,14 +42,6 @@ const ofC = baselines();
 
 const contenders = [...inMain, ...(quick ? [] : otherRuntimes()), ...(quick ? ofC.slice(-1) : ofC)];
 const results = await measureInRounds(contenders, [main], rounds, measureMs);
-const byNode = [...results, ...(await measureInRounds(onOtherNodes, [main], 1, measureMs))];
-const grown = onNode.filter(({ name }) => name === THIS_SERVER).slice(-1);
-const byConnections = await measureInRounds(
-  [...grown, ...(quick ? [] : ofC.slice(-1))],
-  levels,
-  rounds,
-  measureMs,
-);
 
 console.log(`${new Date().toISOString().slice(0, 10)}, ${machine()}; ${versions()}.`);
 console.log(quick ? 'A quick run: its figures mean little.' : `Medians of ${rounds} rounds (least – most).`);
@@ -67,6 +60,7 @@ printTable(
   ]),
 );
 
+const byNode = [...results, ...(await measureInRounds(onOtherNodes, [main], 1, measureMs))];
 printTable(
   'Memory by the version of Node, kB a connection',
   ['server', ...nodes.map((version) => `Node ${version}`)],
@@ -80,10 +74,21 @@ printTable(
   ]),
 );
 
+const grown = results.filter(
+  ({ contender: { name, runtime } }) =>
+    name === BASELINE || (name === THIS_SERVER && runtime === `Node ${mainNode}`),
+);
+const atOtherLevels = await measureInRounds(
+  grown.map(({ contender }) => contender),
+  levels,
+  rounds,
+  measureMs,
+);
+const byConnections = [...grown, ...atOtherLevels].toSorted((a, b) => a.connections - b.connections);
 printTable(
   `${count(main.connections)} frames a second in all: CPU per frame, µs, by the number of connections`,
-  ['server', ...levels.map(({ connections }) => count(connections))],
-  [...new Set(byConnections.map(({ contender }) => contender))].map((contender) => [
+  ['server', ...new Set(byConnections.map(({ connections }) => count(connections)))],
+  grown.map(({ contender }) => [
     label(contender),
     ...byConnections
       .filter((result) => result.contender === contender)
