@@ -528,14 +528,12 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
   test('reports what onStatus throws, and comes back all the same', async () => {
     const { page, requests } = await open([answer(502), stream('data: a')]);
     await page.evaluate(() => {
-      window.onerror = (message) => void window.messages.push(['error', String(message), '']);
       window.onStatus = () => {
         throw new Error('broken on purpose');
       };
     });
-    await page.waitForFunction(() => window.messages.some(([, data]) => data === 'a'));
-    const messages = await page.evaluate(() => window.messages.map(([, data]) => data));
-    expect(messages).toContain('Uncaught Error: broken on purpose');
+    await untilMessages(page, 1);
+    expect(await page.evaluate(() => window.errors)).toContain('Uncaught Error: broken on purpose');
     expect(asked(requests)).toEqual(['GET /stream', 'HEAD /stream', 'GET /stream']);
   });
 

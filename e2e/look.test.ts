@@ -1,13 +1,10 @@
-import { join } from 'node:path';
 import axe from 'axe-core';
-import express, { type RequestHandler } from 'express';
 import type { Page } from 'playwright-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { lastEventId, openEventStream } from '../server/eventStream.ts';
-import { servePage } from '../server/page.ts';
-import { listen } from './support/testServer.ts';
+import { lastEventId } from '../server/eventStream.ts';
+
 import { isBrowserMissing } from './support/browser.ts';
-import { builtPage } from './support/builtPage.ts';
+import { builtPage, serve } from './support/builtPage.ts';
 import { startServer } from './support/processes.ts';
 import { conversation, untilShown, untilStatus, upTo } from './support/shown.ts';
 
@@ -242,36 +239,6 @@ describe.skipIf(isBrowserMissing())('the look of the built page', () => {
     const late = await look();
     expect(late[0] - early[0]).toBe(late[1] - early[1]);
   });
-
-  test('has a steady heap after half an hour of messages', async () => {
-    // Five at a time, because only the page is measured here: one by one they cost the server twice as much.
-    const url = await serve((req, res) =>
-      openEventStream(req, res, (stream) => {
-        let n = Number(lastEventId(req));
-        const timer = setInterval(() => {
-          for (let i = 0; i < 5; i++) stream.send({ id: ++n, data: n });
-        }, 20);
-        return () => clearInterval(timer);
-      }),
-    );
-    const { page } = await open(url);
-    const session = await page.context().newCDPSession(page);
-    await page.setViewportSize({ width: 400, height: 10 }); // little to draw, and no text of one letter a line
-    const heapAt = async (n: number): Promise<number> => {
-      await untilShown(page, n);
-      // Paused, because between the collection and the look frames would leave new garbage.
-      await page.getByRole('button', { name: 'Pause' }).press('Enter');
-      await untilStatus(page, /^paused$/);
-      await page.evaluate(() => (window.shown.length = 0)); // the test's own record
-      await session.send('HeapProfiler.collectGarbage');
-      const { usedSize } = await session.send('Runtime.getHeapUsage');
-      await page.getByRole('button', { name: 'Resume' }).press('Enter');
-      return usedSize;
-    };
-    const early = await heapAt(400);
-    const late = await heapAt(400 + 1800);
-    expect(late / early).toBeLessThan(1.1);
-  });
 });
 
 /** How far the line goes to the left while some time passes. */
@@ -282,11 +249,4 @@ async function travel(page: Page): Promise<{ px: number; ms: number; width: numb
     const { left: end, width } = track.getBoundingClientRect();
     return { px: left - end, ms: performance.now() - time, width };
   });
-}
-
-/** Serves the built page with another stream at `/count`. */
-async function serve(answer: RequestHandler): Promise<string> {
-  const page = servePage(join(import.meta.dirname, '..', 'dist'));
-  const { port } = await listen(express().get('/count', answer).use(page));
-  return `http://127.0.0.1:${port}`;
 }

@@ -1,8 +1,12 @@
+import { join } from 'node:path';
+import express, { type RequestHandler } from 'express';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { launchBrowser } from './browser.ts';
 import { startServer, type ServerProcess } from './processes.ts';
+import { servePage } from '../../server/page.ts';
 import { recordShown } from './shown.ts';
+import { listen } from './testServer.ts';
 
 /** What tests of the built page share: a browser, and servers by how they tick. */
 export interface BuiltPage {
@@ -48,4 +52,11 @@ export function builtPage(): BuiltPage {
       return { page, complaints };
     },
   };
+}
+
+/** Serves the built page with another stream at `/count`. */
+export async function serve(answer: RequestHandler): Promise<string> {
+  const page = servePage(join(import.meta.dirname, '..', '..', 'dist'));
+  const { port } = await listen(express().get('/count', answer).use(page));
+  return `http://127.0.0.1:${port}`;
 }
