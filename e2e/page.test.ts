@@ -164,10 +164,8 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
     await untilShown(page, 130); // more than are kept
     await page.getByRole('button', { name: 'Pause' }).press('Enter');
     await untilStatus(page, /^paused$/);
-    expect(await page.locator('#read').evaluate((row) => row.getBoundingClientRect().top)).toBeCloseTo(
-      read ?? 0,
-      0,
-    );
+    const top = await page.locator('#read').evaluate((row) => row.getBoundingClientRect().top);
+    expect(Math.abs(top - (read ?? 0))).toBeLessThan(2);
 
     await list.evaluate((ol) => ol.scrollTo(0, ol.scrollHeight));
     await page.getByRole('button', { name: 'Resume' }).press('Enter');
