@@ -2,9 +2,19 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** Left out of the short form, `PROOF=short npm run proof`, which has to fit into CI's five minutes. */
-const LONG = ['pitfalls', 'react', 'browsers', 'batching', 'devOutages', 'recipe', 'heap'].map(
-  (name) => `e2e/${name}.proof.ts`,
-);
+const LONG = [
+  'pitfalls',
+  'react',
+  'browsers',
+  'batching',
+  'devOutages',
+  'recipe',
+  'heap',
+  'tabs',
+  'frameworks',
+  'examples/chat',
+  'examples/job',
+].map((name) => `e2e/${name}.proof.ts`);
 
 // What takes too long for `npm test`. Time limits are generous, so that a busy machine keeps them.
 export default defineConfig({
