@@ -8,7 +8,7 @@ import { ended, launch } from './support/processes.ts';
 describe('the test of a pitfall', () => {
   let folder: string;
   beforeAll(async () => {
-    folder = await copyProject('e2e', 'dist');
+    folder = await copyProject('e2e', 'examples', 'dist');
   });
   afterAll(() => rm(folder, { recursive: true, maxRetries: 5 }));
 

@@ -1,6 +1,6 @@
 import { cp, mkdir, mkdtemp, readdir, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 const projectFolder = join(import.meta.dirname, '..', '..');
 
@@ -9,10 +9,15 @@ export async function copyProject(...more: string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
   const names = ['package.json', 'tsconfig.json', 'vite.config.ts', 'server', 'client', ...more];
   await Promise.all(
-    names.map((name) => cp(join(projectFolder, name), join(folder, name), { recursive: true })),
+    names.map((name) => cp(join(projectFolder, name), join(folder, name), { recursive: true, filter })),
   );
   await linkPackages(join(projectFolder, 'node_modules'), join(folder, 'node_modules'));
   return folder;
+}
+
+/** Leaves the packages of rooms that have their own. */
+function filter(path: string): boolean {
+  return basename(path) !== 'node_modules';
 }
 
 /** Links one package after the other, because Vite keeps a cache beside them, and each project has its own. */
