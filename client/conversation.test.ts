@@ -255,3 +255,16 @@ test('the ids beside breaks are those of the nearest messages that have one', ()
     '5 before',
   ]);
 });
+
+test('a page that wakes while the browser reconnects asks anew, with the id in the query', () => {
+  const conversation = talk(
+    begin('/count', ''),
+    'connecting',
+    'open',
+    ['message', '5', 'a'],
+    'reconnecting',
+    'reconnecting',
+    'open',
+  );
+  expect(told(conversation).slice(-2)).toEqual(['GET /count?lastEventId=5', 'answer']);
+});

@@ -67,7 +67,9 @@ export function withStatus(before: Conversation, status: Status, time: number): 
   }
   // StrictMode takes its first request back and makes it again; before that, starting over ends the former subscription.
   if (state === 'paused' && (last === undefined || last.kind === 'request')) return before;
-  const isNewSource = before.isNewSource || state !== 'reconnecting' || status.dueAt !== undefined;
+  // The browser reconnects by itself once: whatever else is said after a break is of a new EventSource.
+  const isAgain = last?.kind === 'break';
+  const isNewSource = before.isNewSource || isAgain || state !== 'reconnecting' || status.dueAt !== undefined;
   const code = state === 'closed' ? status.status : undefined;
   return withBreak({ ...before, isNewSource }, state, time, code);
 }
@@ -83,7 +85,7 @@ export function resumption(entries: readonly Entry[]): { after: string; with: st
 }
 
 /** A stretch of time, in ms since the epoch, with a connection or without; `to` is missing while it lasts. */
-export interface Stretch {
+interface Stretch {
   key: number;
   state: 'open' | Gap;
   from: number;

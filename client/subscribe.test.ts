@@ -687,6 +687,21 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     expect(requests.map(({ url }) => url)).toEqual(['/stream', '/stream?lastEventId=1']);
   });
 
+  test('counts no failure for a steady stream that fell silent in sleep', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a')], {
+      options: { staleAfterMs: 20_000 },
+      fakeClock: true,
+    });
+    await untilMessages(page, 1);
+    requests[0]?.socket.destroy();
+    await untilMessages(page, 2);
+    await page.clock.runFor(STEADY_AFTER_MS);
+    await page.clock.setSystemTime(600_000); // asleep: no timer has had its turn
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
+    await untilMessages(page, 3);
+    expect(await states(page)).toEqual(['connecting', 'open', 'reconnecting', 'open', 'connecting', 'open']);
+  });
+
   test('comes back when the network does', async () => {
     const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
     await untilMessages(page, 1);

@@ -5,7 +5,7 @@ export const END_EVENT = 'end';
 export const HEARTBEAT_EVENT = 'heartbeat';
 
 /** Backoff with full jitter: each delay is a random part of a time that doubles, from the first to the second of these. */
-export const BACKOFF_START_MS = 1000;
+const BACKOFF_START_MS = 1000;
 export const BACKOFF_CAP_MS = 30_000;
 
 /** After a stream that lived this long, the count of failures starts anew. */
@@ -288,7 +288,9 @@ export function subscribe(
     if (pauseWhenHidden && isHidden()) return suspend();
     if (type === 'visibilitychange' && isHidden()) return;
     const isSilent = Date.now() - heardAt >= staleAfterMs;
-    if (!source || status.state === 'reconnecting' || isSilent) connect();
+    if (source && status.state !== 'reconnecting' && !isSilent) return;
+    attempt = nextAttempt() - 1; // a steady stream ends the count of failures
+    connect();
   }
 
   function address(): string {

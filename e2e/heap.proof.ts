@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { lastEventId, openEventStream } from '../server/eventStream.ts';
-import { isBrowserMissing } from './support/browser.ts';
+import { isBrowserMissing, untilShown } from './support/browser.ts';
 import { builtPage, serve } from './support/builtPage.ts';
-import { untilShown, untilStatus } from './support/shown.ts';
+import { untilStatus } from './support/shown.ts';
 
 const { open } = builtPage();
 

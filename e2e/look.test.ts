@@ -3,10 +3,10 @@ import type { Page } from 'playwright-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { lastEventId } from '../server/eventStream.ts';
 
-import { isBrowserMissing } from './support/browser.ts';
+import { isBrowserMissing, untilShown } from './support/browser.ts';
 import { builtPage, serve } from './support/builtPage.ts';
 import { startServer } from './support/processes.ts';
-import { conversation, untilShown, untilStatus, upTo } from './support/shown.ts';
+import { conversation, untilStatus, upTo } from './support/shown.ts';
 
 /** The largest number that the counter resumes after. */
 const MOST = 2 ** 52;

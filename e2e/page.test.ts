@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isBrowserMissing } from './support/browser.ts';
+import { isBrowserMissing, untilShown } from './support/browser.ts';
 import { builtPage } from './support/builtPage.ts';
 import { startServer, type ServerProcess } from './support/processes.ts';
-import { conversation, expectToGoOn, shown, untilShown, untilStatus, upTo } from './support/shown.ts';
+import { conversation, expectToGoOn, shown, untilStatus, upTo } from './support/shown.ts';
 
 const ANSWER = '← 200\nContent-Type: text/event-stream';
 

@@ -171,7 +171,7 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: 'Back from sleep or offline, the page waits',
     ...subscription,
-    code: "if (!source || status.state === 'reconnecting' || isSilent) connect();",
+    code: '    attempt = nextAttempt() - 1; // a steady stream ends the count of failures\n    connect();',
     without: '',
     test: 'does not wait for the backoff at',
   },

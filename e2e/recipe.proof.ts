@@ -1,10 +1,10 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { isBrowserMissing, launchBrowser } from './support/browser.ts';
+import { isBrowserMissing, launchBrowser, untilShown } from './support/browser.ts';
 import { copyProject } from './support/copyProject.ts';
 import { startDevServer } from './support/processes.ts';
-import { conversation, recordShown, shown, untilShown, untilStatus } from './support/shown.ts';
+import { conversation, recordShown, shown, untilStatus } from './support/shown.ts';
 
 test.skipIf(isBrowserMissing())(
   'another event without an id, as README adds it, is told as it was sent, and a restart of npm run dev loses nothing',

@@ -1,9 +1,8 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isBrowserMissing, launchBrowser } from './support/browser.ts';
+import { isBrowserMissing, launchBrowser, untilShown } from './support/browser.ts';
 import { isNginxMissing, startNginx, type Nginx } from './support/nginx.ts';
 import { startServer, type ServerProcess } from './support/processes.ts';
-import { untilShown } from './support/shown.ts';
 
 const TABS = 20;
 

@@ -9,17 +9,20 @@ export const END_EVENT = 'end';
 export const HEARTBEAT_EVENT = 'heartbeat';
 
 /**
- * A client with a larger backlog than this is disconnected when the backlog grows by as much again. It receives the backlog
- * first, then reconnects and resumes. One turn of the event loop may send any amount, such as a snapshot.
+ * A client with a larger backlog than this is disconnected once the backlog grows by another 8 KiB. It receives the backlog
+ * first, then reconnects and resumes. What is sent in one turn of the event loop, such as a snapshot, is not limited.
  */
 export const MAX_BUFFERED_BYTES = 8 * 1024;
 
-/** A client that reads nothing of its backlog for `heartbeatMs`, and then for this time, is disconnected. */
+/** A client that reads nothing of its backlog for `heartbeatMs` plus this time is disconnected. */
 export const STALLED_AFTER_MS = 30_000;
+
+/** The longest time that timers take. */
+const MAX_MS = 2 ** 31 - 1;
 
 /** The type of `data` by the name of the event. An event that is sent without a name is a `message`. */
 export type Events = Record<string, string | number>;
-type EventsOf<E> = { [Name in keyof E]: string | number }; // so that an interface fits, too
+type EventsOf<E> = { [Name in keyof E]: string | number }; // also accepts interfaces
 
 /** A value as JSON text that keeps its type: written by `json`, read by `parse` in client/subscribe.ts. */
 export type Json<Value> = string & { readonly __json: Value };
@@ -32,12 +35,12 @@ type Named<Name, Data, Id> = { event: Name; data: Data; id?: OneLine<Id> };
 type Unnamed<Data, Id> = { event?: never; data: Data; id?: OneLine<Id> };
 type OneLine<Id> = Id & (Id extends `${string}${'\n' | '\r'}${string}` ? { expected: 'one line' } : unknown);
 
-/** What a source feeds. No method throws: bad input is logged and cuts this stream alone. */
+/** An open stream. No method throws: bad input is logged and cuts this stream alone. */
 export interface EventStream<E extends EventsOf<E> = Events> {
   /** Aborted when the stream has closed, whoever closed it. */
   readonly signal: AbortSignal;
   send<const Id extends string | number>(message: Message<E, Id>): void;
-  /** Sends a comment. EventSource ignores comments, so they do not reset the client's watchdog. */
+  /** Sends a comment. EventSource ignores it, and so does the client's watchdog; it puts off the next heartbeat. */
   comment(text: string): void;
   /** Back-pressure: resolves when the client has room for more, or when the stream has closed. */
   ready(): Promise<void>;
@@ -48,8 +51,8 @@ export interface EventStream<E extends EventsOf<E> = Events> {
 }
 
 /**
- * Feeds a stream. It may return a function, which is called when the stream has closed. An async source is the stream's whole
- * life: when it resolves, the stream finishes. An error is logged and cuts this stream alone, so that its client reconnects.
+ * Feeds a stream. It may return a function, which is called when the stream has closed. An async source finishes
+ * the stream when it resolves. An error is logged and cuts this stream alone, so that its client reconnects.
  */
 export type Source<E extends EventsOf<E> = Events> = (
   stream: EventStream<E>,
@@ -76,7 +79,8 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   { reconnectionTimeMs = 1000, heartbeatMs = 15_000 }: EventStreamOptions = {},
 ): void {
   if (typeof source !== 'function') throw expected('source', 'a function', source);
-  const retry = inRange('reconnectionTimeMs', reconnectionTimeMs) * (0.5 + Math.random());
+  const spread = inRange('reconnectionTimeMs', reconnectionTimeMs) * (0.5 + Math.random());
+  const retry = Math.min(spread, MAX_MS);
   const heartbeat = inRange('heartbeatMs', heartbeatMs);
 
   const headers = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache, no-transform' };
@@ -191,7 +195,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     }
   }
 
-  /** Closes the connection, too. Not with `Connection: close`: Node's fetch would then take a cut for the end. */
+  /** Closes the connection, too. `Connection: close` would make Node's fetch mistake a cut for the end. */
   #end(text: string): void {
     this.#isEnded = true;
     this.#res.on('finish', () => this.#channel.end());
@@ -209,7 +213,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     const backlog = this.#channel.writableLength;
     if (backlog <= MAX_BUFFERED_BYTES) this.#limit = Infinity;
     else if (this.#limit === Infinity) {
-      this.#limit = Number.MAX_VALUE; // no limit in this turn: nothing is sent before it ends
+      this.#limit = Number.MAX_VALUE; // unlimited in this turn: the socket drains after it
       setImmediate(() => (this.#limit = this.#channel.writableLength + MAX_BUFFERED_BYTES));
     }
     return backlog > this.#limit;
@@ -232,15 +236,15 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
 
 /** One write where Node's `res.write` makes four: a fifth less CPU. Not used if `res.write` is wrapped. */
 function write(res: Response, text: string): void {
-  const isNodes = res instanceof ServerResponse && res.write === ServerResponse.prototype.write;
+  const isNative = res instanceof ServerResponse && res.write === ServerResponse.prototype.write;
   const writable: Writable = res;
-  if (!isNodes || !res.chunkedEncoding || !res.socket) writable.write(text);
+  if (!isNative || !res.chunkedEncoding || !res.socket) writable.write(text);
   else res.socket.write(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
 }
 
 // The wire format: HTML, section 9.2, "Server-sent events".
 
-/** The last event ID of a client that reconnects, or `''`. The header wins: the browser repeats its old query. */
+/** The last event ID of a client that reconnects, or `''`. The header wins, because the query may be outdated. */
 export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
   const header = headers['last-event-id'];
   const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
@@ -273,15 +277,15 @@ const formatRetry = (ms: number): string => `retry: ${Math.round(inRange('retry'
 /** "Lines must be separated by either a CRLF character pair, a single LF character, or a single CR character." */
 const LINE_END = /\r\n|\r|\n/g;
 
-/** A line end would inject a field or a message, an empty ID resets the client's, a control character does not come back. */
+/** A line end would inject a field or a message, an empty ID resets the client's, control characters get lost. */
 function oneLine(field: string, value: PropertyKey): string | number {
   if (typeof value === 'number' || (typeof value === 'string' && /^\P{Cc}+$/u.test(value))) return value;
   throw expected(field, 'one line of text or a number', value);
 }
 
 function inRange(name: string, ms: number): number {
-  if (typeof ms === 'number' && ms >= 0 && ms < 2 ** 31) return ms;
-  throw new RangeError(`${name}: expected 0 to 2^31 ms, found ${ms}`);
+  if (typeof ms === 'number' && ms >= 0 && ms <= MAX_MS) return ms;
+  throw new RangeError(`${name}: expected 0 to 2^31 - 1 ms, found ${ms}`);
 }
 
 function expected(name: string, what: string, found: unknown): TypeError {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { chromium, type Browser, type LaunchOptions } from 'playwright-core';
+import { chromium, type Browser, type LaunchOptions, type Page } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'microsoft-edge'];
 const PLACES = [
@@ -49,6 +49,15 @@ export function isBrowserMissing(): boolean {
 
 /** For `waitForFunction`, which by default polls at every animation frame and so makes the page draw them. */
 export const POLLING = { polling: 20 };
+
+/** Waits until the timer shows `n` or more. */
+export async function untilShown(page: Page, n: number): Promise<void> {
+  await page.waitForFunction(
+    (wanted) => Number(document.querySelector('[role="timer"]')?.textContent) >= wanted,
+    n,
+    POLLING,
+  );
+}
 
 /** Starts the browser, headless. The caller closes it. */
 export function launchBrowser(options: LaunchOptions = {}): Promise<Browser> {

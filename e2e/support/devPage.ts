@@ -2,10 +2,10 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
-import { launchBrowser } from './browser.ts';
+import { launchBrowser, untilShown } from './browser.ts';
 import { copyProject } from './copyProject.ts';
 import { startDevServer, type ServerProcess } from './processes.ts';
-import { expectToGoOn, recordShown, untilShown } from './shown.ts';
+import { expectToGoOn, recordShown } from './shown.ts';
 
 /** A copy of the project under `npm run dev`, and its page, whose count goes on from the first test of a `describe` to the last. */
 export interface DevPage {

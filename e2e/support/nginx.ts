@@ -1,13 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isMissing, programPath } from './browser.ts';
+import { cert, key } from './certificate.ts';
 import { freePort, launch, listeningOn } from './processes.ts';
 
-/** The two programs that `startNginx` needs. */
 const nginxPath = programPath('nginx');
-const opensslPath = programPath('openssl');
 
 /** The file that people copy. */
 const CONF = join(import.meta.dirname, '..', '..', 'examples', 'serve-it', 'nginx.conf');
@@ -23,10 +21,7 @@ export interface Nginx {
 /** Whether tests that need nginx must be skipped; see `isMissing`. It is required on Linux alone. */
 export function isNginxMissing(): boolean {
   const isRequired = process.env['CI'] === 'true' && process.platform === 'linux';
-  return (
-    isMissing('nginx', nginxPath, 'Install nginx 1.22 or later.', isRequired) ||
-    isMissing('openssl', opensslPath, 'Install OpenSSL: it makes the certificate for nginx.', isRequired)
-  );
+  return isMissing('nginx', nginxPath, 'Install nginx 1.22 or later.', isRequired);
 }
 
 /**
@@ -34,11 +29,12 @@ export function isNginxMissing(): boolean {
  * One address may open `share` connections; default 10,000, because all clients of a test have the same.
  */
 export async function startNginx(servers: readonly [number, number], share = 10_000): Promise<Nginx> {
-  if (nginxPath === undefined || opensslPath === undefined) throw new Error('expected nginx and openssl');
+  if (nginxPath === undefined) throw new Error('expected nginx');
   const ports = { http: await freePort(), https: await freePort() };
   const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
   chmodSync(folder, 0o755); // started by root, nginx runs its workers as another user
-  makeCertificate(opensslPath, folder);
+  writeFileSync(join(folder, 'counter.pem'), cert);
+  writeFileSync(join(folder, 'counter.key'), key);
 
   const settings: [string, string][] = [
     ['http {', `http {\n${TEMPORARY.map((of) => `  ${of}_temp_path ${of};`).join('\n')}`],
@@ -63,7 +59,7 @@ export async function startNginx(servers: readonly [number, number], share = 10_
     await nginx.stop();
     rmSync(folder, { recursive: true });
   };
-  await listeningOn(ports.https, nginx);
+  for (const port of Object.values(ports)) await listeningOn(port, nginx);
   return { ports, stop };
 }
 
@@ -73,11 +69,4 @@ const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 function fillIn(text: string, [from, to]: [string, string]): string {
   if (!text.includes(from)) throw new Error(`nginx.conf: expected ${from} in it`);
   return text.replaceAll(from, to);
-}
-
-function makeCertificate(openssl: string, folder: string): void {
-  const kind =
-    'req -x509 -nodes -days 1 -subj /CN=localhost -newkey ec -pkeyopt ec_paramgen_curve:prime256v1';
-  const files = ['-keyout', join(folder, 'counter.key'), '-out', join(folder, 'counter.pem')];
-  execFileSync(openssl, kind.split(' ').concat(files), { stdio: 'pipe' });
 }

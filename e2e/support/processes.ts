@@ -116,8 +116,9 @@ export function runDevServer(env: NodeJS.ProcessEnv): Promise<Ended> {
 /** Waits until a process, which need not print anything, listens on `port` of 127.0.0.1. */
 export async function listeningOn(port: number, launched: Launched): Promise<ServerProcess> {
   while (!(await isListening(port))) {
-    if (launched.child.exitCode === null) continue;
-    throw new Error(`ended with ${launched.child.exitCode} before it listened: ${launched.output()}`);
+    const { exitCode, signalCode } = launched.child;
+    if (exitCode === null && signalCode === null) continue;
+    throw new Error(`ended with ${exitCode ?? signalCode} before it listened: ${launched.output()}`);
   }
   return { ...launched, url: `http://127.0.0.1:${port}`, port };
 }

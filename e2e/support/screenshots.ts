@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { createApp } from '../../server/app.ts';
-import { launchBrowser, POLLING } from './browser.ts';
+import { launchBrowser, untilShown } from './browser.ts';
 
 // Run with `node --import tsx e2e/support/screenshots.ts` after a build: each state of the page in screenshots/, and
 // light.png for README. Port 7000 must be free, because it is in the pictures.
@@ -106,12 +106,4 @@ async function cut(): Promise<void> {
 
 function seconds(count: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, count * 1000));
-}
-
-async function untilShown(page: Page, n: number): Promise<void> {
-  await page.waitForFunction(
-    (wanted) => Number(document.querySelector('[role="timer"]')?.textContent) >= wanted,
-    n,
-    POLLING,
-  );
 }

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
-import { POLLING } from './browser.ts';
+import { POLLING, untilShown } from './browser.ts';
 
 declare global {
   interface Window {
@@ -29,15 +29,6 @@ export async function shown(page: Page): Promise<number[]> {
     document.querySelector('[role="timer"]')?.textContent ?? '',
   ]);
   return texts.map(Number);
-}
-
-/** Waits until the timer shows `n` or more. */
-export async function untilShown(page: Page, n: number): Promise<void> {
-  await page.waitForFunction(
-    (wanted) => Number(document.querySelector('[role="timer"]')?.textContent) >= wanted,
-    n,
-    POLLING,
-  );
 }
 
 /** Waits until the text of the status matches. */
