@@ -32,6 +32,6 @@ function resumed(entries: readonly Entry[]): string {
 }
 
 function NextAttempt({ dueAt }: { dueAt: number }): string {
-  const seconds = Math.max(0, Math.ceil((dueAt - useNow(true)) / 1000));
+  const seconds = Math.max(0, Math.ceil((dueAt - useNow(1000)) / 1000));
   return ` · next attempt in ${seconds} s`;
 }

@@ -1,9 +1,12 @@
-import { memo, useLayoutEffect, useRef, type ReactElement } from 'react';
+import { memo, type ReactElement } from 'react';
 import { besideBreaks, stretchesOf, type Entry } from './conversation.ts';
 import { useNow } from './useNow.ts';
 
-/** The time between the ends of the line; the right end is now. index.css moves the line at the same pace. */
+/** The time between the ends of the line; the right end is now. */
 const WINDOW_MS = 12_000;
+
+/** Each message moves the line on. When none has come for this long, the clock does. */
+const QUIET_MS = 1500;
 
 /** Places are counted from a round time, so that they stay as they are while the line moves. */
 const ORIGIN_STEP_MS = 600_000;
@@ -15,25 +18,17 @@ export function Timeline({ entries }: { entries: readonly Entry[] }): ReactEleme
   const stretches = stretchesOf(entries);
   const current = stretches.at(-1);
   const isBroken = current !== undefined && current.state !== 'open';
-  const looked = useNow(isBroken);
-  const newest = entries.at(-1)?.time ?? looked;
-  const now = Math.max(newest, looked);
-  const origin = newest - (newest % ORIGIN_STEP_MS);
-
-  const track = useRef<HTMLDivElement>(null);
-  useLayoutEffect(() => {
-    // When it is new and after a break, because the clock of animations may have slept.
-    if (isBroken) return;
-    for (const animation of track.current?.getAnimations() ?? []) animation.currentTime = Date.now() - origin;
-  }, [origin, isBroken]);
+  const newest = entries.at(-1)?.time ?? 0;
+  const now = Math.max(newest, useNow(isBroken ? 1000 : QUIET_MS, newest));
+  const origin = now - (now % ORIGIN_STEP_MS);
 
   const place = (time: number): string => percent(time - origin + WINDOW_MS);
-  const isNear = ({ time }: { time: number }): boolean => now - time < 2 * WINDOW_MS;
+  const isNear = ({ time }: { time: number }): boolean => now - time < WINDOW_MS;
 
   return (
     <figure className="timeline">
       <div className="window" data-state={current?.state} aria-hidden="true">
-        <div className="track" ref={track} style={{ transform: `translateX(-${percent(now - origin)})` }}>
+        <div className="track" style={{ transform: `translateX(-${percent(now - origin)})` }}>
           {stretches.map(({ key, state, from, to = from }) => (
             <i
               key={key}

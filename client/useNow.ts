@@ -1,12 +1,12 @@
 import { useEffect, useState } from 'react';
 
-/** The time, ms since the epoch, brought up to date each second while `isTicking`, and left as it is while not. */
-export function useNow(isTicking: boolean): number {
+/** The time, ms since the epoch, brought up to date `intervalMs` after `since` and after each update. */
+export function useNow(intervalMs: number, since = 0): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
-    if (!isTicking) return;
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, [isTicking]);
+    const wait = Math.max(now, since) + intervalMs - Date.now();
+    const timer = setTimeout(() => setNow(Date.now()), Math.min(wait, intervalMs)); // clocks may be set back
+    return () => clearTimeout(timer);
+  }, [intervalMs, now, since]);
   return now;
 }

@@ -59,7 +59,7 @@ describe.skipIf(isNginxMissing() || isBrowserMissing())('twenty tabs behind ngin
   });
 
   async function newContext(): Promise<BrowserContext> {
-    const context = await browser.newContext({ ignoreHTTPSErrors: true, reducedMotion: 'reduce' });
+    const context = await browser.newContext({ ignoreHTTPSErrors: true });
     onTestFinished(() => context.close());
     return context;
   }

@@ -25,8 +25,7 @@ export function builtPage(): BuiltPage {
   let context: BrowserContext;
   beforeAll(async () => {
     browser = await launchBrowser();
-    // A number that moves is drawn sixty times a second: half of what the tests cost.
-    context = await browser.newContext({ reducedMotion: 'reduce' });
+    context = await browser.newContext();
   });
   const servers = new Map<number, Promise<ServerProcess>>();
   afterAll(async () => {
