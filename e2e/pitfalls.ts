@@ -20,7 +20,7 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: 'The client leaves, its timer stays',
     ...stream,
-    code: "res.once('close', () => stream.close());",
+    code: "res.once('close', () => stream.close().catch(console.error));",
     without: '',
     testFile: 'server/app.test.ts',
     test: 'a client that leaves takes its timers and its place with it',

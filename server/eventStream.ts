@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Duplex, Writable } from 'node:stream';
@@ -79,8 +80,7 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   { reconnectionTimeMs = 1000, heartbeatMs = 15_000 }: EventStreamOptions = {},
 ): void {
   if (typeof source !== 'function') throw expected('source', 'a function', source);
-  const spread = inRange('reconnectionTimeMs', reconnectionTimeMs) * (0.5 + Math.random());
-  const retry = Math.min(spread, MAX_MS);
+  const retry = inRange('reconnectionTimeMs', reconnectionTimeMs) * (0.5 + Math.random());
   const heartbeat = inRange('heartbeatMs', heartbeatMs);
 
   const headers = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache, no-transform' };
@@ -88,7 +88,7 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   if (req.method === 'HEAD') return void res.end();
   const body: Writable = res;
   if ('flushHeaders' in res) res.flushHeaders(); // sent separately, headers take 0.6 kB less per stream
-  body.write(formatRetry(retry));
+  body.write(formatRetry(Math.min(retry, MAX_MS)));
   if (res.hasHeader('Content-Encoding')) {
     res.destroy();
     throw new Error(
@@ -101,7 +101,7 @@ export function openEventStream<E extends EventsOf<E> = Events>(
     if (!channel || channel.destroyed) return;
     const stream = new Stream<E>(res, channel, heartbeat);
     void stream.run(source);
-    res.once('close', () => stream.close());
+    res.once('close', () => stream.close().catch(console.error));
   };
   // A pipelined request waits: its response has no socket until those before it have ended.
   if (res.socket) process.nextTick(start);
@@ -124,7 +124,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     this.#channel = channel;
     this.#heartbeatMs = heartbeatMs;
     res.on('timeout', () => this.#timeout());
-    this.#startTimeout();
+    this.#channel.setTimeout?.(heartbeatMs || STALLED_AFTER_MS); // instead of the server's idle timeout
   }
 
   async run(source: Source<E>): Promise<void> {
@@ -141,11 +141,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
   async close(): Promise<void> {
     this.#isEnded = this.#isClosed = true;
     this.#controller?.abort();
-    try {
-      await this.#stop?.();
-    } catch (error) {
-      console.error(error);
-    }
+    await this.#stop?.();
   }
 
   get signal(): AbortSignal {
@@ -170,17 +166,10 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     this.#put(formatRetry, ms, true);
   }
 
-  ready(): Promise<void> {
-    const channel = this.#channel;
-    const hasRoom = channel.writableLength < channel.writableHighWaterMark;
-    if (this.#isClosed || (hasRoom && !this.#isEnded)) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = (): void => {
-        channel.off('drain', done).off('close', done);
-        resolve();
-      };
-      channel.on('drain', done).on('close', done);
-    });
+  async ready(): Promise<void> {
+    const { writableLength, writableHighWaterMark } = this.#channel;
+    if (!this.#isEnded && writableLength < writableHighWaterMark) return;
+    await once(this.#channel, 'drain', { signal: this.signal }).catch(() => {}); // rejects when the stream has closed
   }
 
   #put<Value>(format: (value: Value) => string, value: Value, isLast = false): void {
@@ -219,18 +208,13 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     return backlog > this.#limit;
   }
 
-  /** Takes the place of the server's idle timeout, which is not meant for streams. */
-  #startTimeout(): void {
-    this.#channel.setTimeout?.(this.#isStalled ? STALLED_AFTER_MS : this.#heartbeatMs || STALLED_AFTER_MS);
-  }
-
   /** Nothing has been sent for a while, or the client has not taken it. */
   #timeout(): void {
     const wasStalled = this.#isStalled;
     this.#isStalled = this.#channel.writableLength > 0;
     if (this.#isStalled && wasStalled) return void this.#res.destroy();
     if (!this.#isStalled && this.#heartbeatMs > 0) this.#put(formatEmpty, HEARTBEAT_EVENT);
-    this.#startTimeout();
+    this.#channel.setTimeout?.((!this.#isStalled && this.#heartbeatMs) || STALLED_AFTER_MS);
   }
 }
 
