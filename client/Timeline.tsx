@@ -5,7 +5,7 @@ import { useNow } from './useNow.ts';
 /** The time between the ends of the line; the right end is now. */
 const WINDOW_MS = 12_000;
 
-/** Each message moves the line on. When none has come for this long, the clock does. */
+/** Each message moves the line. After this long without one, the clock moves it. */
 const QUIET_MS = 1500;
 
 /** Places are counted from a round time, so that they stay as they are while the line moves. */
@@ -71,7 +71,7 @@ function percent(ms: number): string {
   return `${(100 * ms) / WINDOW_MS}%`;
 }
 
-/** Rendered once: the dots of the messages before it stay as they are. */
+/** Memoized: a new message does not render older dots again. */
 const Dot = memo(function Dot({ left }: { left: string }): ReactElement {
   return <i className="dot" style={{ left }} />;
 });

@@ -10,8 +10,8 @@ export const END_EVENT = 'end';
 export const HEARTBEAT_EVENT = 'heartbeat';
 
 /**
- * A client with a larger backlog than this is disconnected once the backlog grows by another 8 KiB. It receives the backlog
- * first, then reconnects and resumes. What is sent in one turn of the event loop, such as a snapshot, is not limited.
+ * Once its backlog passes this, a client may fall behind by as much again. Then it is disconnected: it receives the backlog,
+ * reconnects and resumes. What is sent in one turn of the event loop, such as a snapshot, is not limited.
  */
 export const MAX_BUFFERED_BYTES = 8 * 1024;
 
@@ -184,7 +184,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     }
   }
 
-  /** Closes the connection, too. `Connection: close` would make Node's fetch mistake a cut for the end. */
+  /** Closes the connection, too. `Connection: close` would make Node's fetch take a dropped connection for a complete response. */
   #end(text: string): void {
     this.#isEnded = true;
     this.#res.on('finish', () => this.#channel.end());
@@ -202,7 +202,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     const backlog = this.#channel.writableLength;
     if (backlog <= MAX_BUFFERED_BYTES) this.#limit = Infinity;
     else if (this.#limit === Infinity) {
-      this.#limit = Number.MAX_VALUE; // unlimited in this turn: the socket drains after it
+      this.#limit = Number.MAX_VALUE; // no limit until this turn ends: the socket cannot drain sooner
       setImmediate(() => (this.#limit = this.#channel.writableLength + MAX_BUFFERED_BYTES));
     }
     return backlog > this.#limit;
