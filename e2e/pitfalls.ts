@@ -20,7 +20,7 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: 'The client leaves, its timer stays',
     ...stream,
-    code: "res.once('close', () => stream.close().catch(console.error));",
+    code: "res.on('close', () => stream.close().catch(console.error));",
     without: '',
     testFile: 'server/app.test.ts',
     test: 'a client that leaves takes its timers and its place with it',
@@ -103,8 +103,8 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: 'Pipelined requests mix two answers',
     ...stream,
-    code: "if (res.socket) process.nextTick(start);\n  else res.on('socket', () => process.nextTick(start));",
-    without: 'process.nextTick(start);',
+    code: "if (res.socket) process.nextTick(start, res, source, heartbeat);\n  else res.on('socket', () => process.nextTick(start, res, source, heartbeat));",
+    without: 'process.nextTick(start, res, source, heartbeat);',
     test: 'are answered in turn, the stream after what came before it',
   },
   {

@@ -96,16 +96,17 @@ export function openEventStream<E extends EventsOf<E> = Events>(
     );
   }
 
-  const start = (): void => {
-    const channel = 'stream' in res ? res.stream : res.socket;
-    if (!channel || channel.destroyed) return;
-    const stream = new Stream<E>(res, channel, heartbeat);
-    void stream.run(source);
-    res.once('close', () => stream.close().catch(console.error));
-  };
   // A pipelined request waits: its response has no socket until those before it have ended.
-  if (res.socket) process.nextTick(start);
-  else res.on('socket', () => process.nextTick(start));
+  if (res.socket) process.nextTick(start, res, source, heartbeat);
+  else res.on('socket', () => process.nextTick(start, res, source, heartbeat));
+}
+
+function start<E extends EventsOf<E>>(res: Response, source: Source<E>, heartbeatMs: number): void {
+  const channel = 'stream' in res ? res.stream : res.socket;
+  if (!channel || channel.destroyed) return;
+  const stream = new Stream<E>(res, channel, heartbeatMs);
+  void stream.run(source);
+  res.on('close', () => stream.close().catch(console.error));
 }
 
 class Stream<E extends EventsOf<E>> implements EventStream<E> {

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import packageJson from '../package.json' with { type: 'json' };
 import { ended, runServer, startServer, type ServerProcess } from '../e2e/support/processes.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
@@ -101,8 +102,7 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
   );
 
   test('that a supervisor sends, every stream ends with a retry and the exit code is 0', async () => {
-    const command = 'node --import tsx server/main.ts';
-    const script = `${command} & trap 'kill -TERM $!' TERM; wait $!; wait $!`;
+    const script = `${packageJson.scripts.start} & trap 'kill -TERM $!' TERM; wait $!; wait $!`;
     const supervisor = spawn('sh', ['-c', script], {
       cwd: projectFolder,
       env: { ...process.env, PORT: '0' },

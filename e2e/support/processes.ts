@@ -2,10 +2,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import packageJson from '../../package.json' with { type: 'json' };
 
 const projectFolder = join(import.meta.dirname, '..', '..');
 
-const START = [process.execPath, '--import', 'tsx', 'server/main.ts'];
+const START = [process.execPath, ...packageJson.scripts.start.split(' ').slice(1)];
 const DEV = [process.execPath, 'node_modules/vite/bin/vite.js'];
 
 /** A process that was started. */
