@@ -61,7 +61,7 @@ export function goals(
 }
 
 function isOurs({ contender }: Result): boolean {
-  return contender.name === THIS_SERVER;
+  return contender.name.startsWith(THIS_SERVER);
 }
 
 function atMost(limit: number, what: string, figures: readonly number[]): string {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import packageJson from '../package.json' with { type: 'json' };
 import { programPath } from '../e2e/support/browser.ts';
 
 /** A server that is measured. */
@@ -13,6 +14,7 @@ export interface Contender {
 }
 
 export const THIS_SERVER = 'this server';
+const STARTED_BY_NPM = 'this server, by `npm start`';
 export const TUTORIAL = 'the tutorial’s `res.write`';
 export const BASELINE = 'baseline';
 
@@ -29,6 +31,7 @@ export function nodeServers(version: number): Contender[] {
   if (node === undefined) return [];
   const servers = {
     [THIS_SERVER]: ['--import', 'tsx', 'server/main.ts'],
+    [STARTED_BY_NPM]: packageJson.scripts.start.split(' ').slice(1), // with a flag that the others do without
     [TUTORIAL]: ['bench/servers/tutorial.js'],
     '@fastify/sse': ['bench/servers/fastify-sse.js'],
     'better-sse': ['bench/servers/better-sse.js'],
