@@ -18,13 +18,6 @@ async function start(env?: NodeJS.ProcessEnv): Promise<ServerProcess> {
 describe.concurrent('a setting that does not fit ends the start with one line and exit code 1:', () => {
   test.each([
     [{ PORT: 'abc' }, 'PORT: expected a whole number from 0 to 65535, found "abc"\n'],
-    [{ PORT: '70000' }, 'PORT: expected a whole number from 0 to 65535, found "70000"\n'],
-    [{ MAX_CONNECTIONS: '-1' }, 'MAX_CONNECTIONS: expected a whole number from 1 to 1000000, found "-1"\n'],
-    [{ TICK_MS: '0' }, 'TICK_MS: expected a whole number from 1 to 3600000, found "0"\n'],
-    [
-      { CORS_ORIGIN: 'example.com' },
-      'CORS_ORIGIN: expected * or origins like https://example.com, found "example.com"\n',
-    ],
     [
       { HOST: '203.0.113.1' },
       'HOST, PORT: expected an address to listen on, found listen EADDRNOTAVAIL: address not available 203.0.113.1\n',
