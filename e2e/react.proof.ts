@@ -1,17 +1,20 @@
 import { execFileSync } from 'node:child_process';
-import type { ServerResponse } from 'node:http';
+import { cp } from 'node:fs/promises';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { isBrowserMissing, launchBrowser } from './support/browser.ts';
+import { ended, launch, listening } from './support/processes.ts';
 import { listen } from './support/testServer.ts';
 
 const folder = join(import.meta.dirname, 'react');
+const nextFolder = join(import.meta.dirname, 'next');
 
 const KINDS = [
   'React 19',
-  'React 19 under React Compiler, by oxc',
-  'React 19 under React Compiler, by Babel',
+  'React 19 under React Compiler, by react({ compiler: true })',
+  'React 19 under React Compiler, by its Babel plugin',
   'React 18',
   'Preact',
 ];
@@ -24,7 +27,9 @@ interface Built {
 
 let built: Built;
 beforeAll(() => {
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, shell: true });
+  for (const cwd of [folder, nextFolder]) {
+    execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd, shell: true });
+  }
   const command = [join(folder, 'build.js')];
   built = JSON.parse(execFileSync(process.execPath, command, { encoding: 'utf8', maxBuffer: 2 ** 26 }));
 });
@@ -48,15 +53,42 @@ describe.skipIf(isBrowserMissing())('in a browser', () => {
 
   test.each(KINDS)('%s runs the hook: one stream, paused, resumed, and another one', async (kind) => {
     const { script, html } = built.pages[kind] ?? { script: '', html: '' };
+    await runHook((req, res) => {
+      const page = `<!doctype html><body><div id="root">${html}</div><script type="module" src="/script.js"></script>`;
+      if (req.url === '/') res.setHeader('Content-Type', 'text/html').end(page);
+      else res.setHeader('Content-Type', 'text/javascript').end(script);
+    });
+  });
+
+  test('Next.js under React Compiler renders the hook on the server, and runs it', async () => {
+    await cp(join(folder, 'page.tsx'), join(nextFolder, 'copied/e2e/react/page.tsx'));
+    for (const file of ['subscribe.ts', 'useEventSource.ts']) {
+      await cp(join(folder, '../../client', file), join(nextFolder, 'copied/client', file));
+    }
+    const env = { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1' };
+    const next = [process.execPath, join(nextFolder, 'node_modules/next/dist/bin/next')];
+    const { child, output } = launch([...next, 'build'], { folder: nextFolder, env });
+    const { code } = await ended(child, output);
+    expect(code, output()).toBe(0);
+    const server = await listening(
+      launch([...next, 'start', '--port', '0', '--hostname', '127.0.0.1'], { folder: nextFolder, env }),
+    );
+    onTestFinished(server.stop);
+    expect(await (await fetch(server.url)).text()).toContain('<p role="status">connecting</p>');
+    await runHook(async ({ url = '' }, res) => {
+      const answer = await fetch(server.url + url);
+      res.writeHead(answer.status, { 'Content-Type': answer.headers.get('Content-Type') ?? '' });
+      res.end(Buffer.from(await answer.arrayBuffer()));
+    });
+  });
+
+  /** Opens the page, whose streams are the test's own, and uses it. */
+  async function runHook(servePage: RequestListener): Promise<void> {
     const streams: { url: string; res: ServerResponse }[] = [];
     const server = await listen((req, res) => {
       const { url = '' } = req;
-      if (url === '/') {
-        const page = `<!doctype html><body><div id="root">${html}</div><script type="module" src="/script.js"></script>`;
-        return res.setHeader('Content-Type', 'text/html').end(page);
-      }
-      if (url === '/script.js') return res.setHeader('Content-Type', 'text/javascript').end(script);
       if (url === '/favicon.ico') return res.end();
+      if (!/^\/(stream|other)\b/.test(url)) return servePage(req, res);
       const stream = { url, res };
       streams.push(stream);
       res.once('close', () => streams.splice(streams.indexOf(stream), 1));
@@ -90,5 +122,5 @@ describe.skipIf(isBrowserMissing())('in a browser', () => {
     await until('status', 'closed');
     await until('log', 'done');
     expect(problems).toEqual([]);
-  });
+  }
 });

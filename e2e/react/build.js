@@ -6,7 +6,7 @@ import { transformAsync } from '@babel/core';
 import compiler from 'babel-plugin-react-compiler';
 import { ESLint } from 'eslint';
 import hooks from 'eslint-plugin-react-hooks';
-import { transform } from 'oxc-transform-react';
+import react from '@vitejs/plugin-react';
 import { parser } from 'typescript-eslint';
 import { build } from 'vite';
 
@@ -17,18 +17,6 @@ const installed = (name) => join(folder, 'node_modules', name);
 const ours = (name) => join(folder, '../../node_modules', name);
 const isOurs = (id) => /\.tsx?$/.test(id) && !id.includes('node_modules');
 const strict = { panicThreshold: 'all_errors' };
-
-/** As `react({ compiler: true })` of @vitejs/plugin-react. */
-const oxc = {
-  name: 'oxc',
-  enforce: 'pre',
-  async transform(code, id) {
-    if (!isOurs(id)) return;
-    const { code: compiled, errors } = await transform(id, code, { reactCompiler: strict });
-    if (errors.length > 0) this.error(errors[0].message);
-    return compiled;
-  },
-};
 
 const babel = {
   name: 'babel',
@@ -50,8 +38,12 @@ const react19 = { react: ours('react'), 'react-dom': ours('react-dom') };
 
 const VARIANTS = [
   { name: 'React 19', alias: react19 },
-  { name: 'React 19 under React Compiler, by oxc', alias: react19, plugins: [oxc] },
-  { name: 'React 19 under React Compiler, by Babel', alias: react19, plugins: [babel] },
+  {
+    name: 'React 19 under React Compiler, by react({ compiler: true })',
+    alias: react19,
+    plugins: [react({ compiler: strict })],
+  },
+  { name: 'React 19 under React Compiler, by its Babel plugin', alias: react19, plugins: [babel] },
   { name: 'React 18', alias: { react: installed('react'), 'react-dom': installed('react-dom') } },
   {
     name: 'Preact',

@@ -1,0 +1,1 @@
+export default { reactCompiler: true, turbopack: { root: import.meta.dirname } };
