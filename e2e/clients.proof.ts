@@ -39,8 +39,9 @@ async function read(program: string, ...args: string[]): Promise<{ output: strin
   let output = '';
   child.stdout.on('data', (chunk) => (output += String(chunk)));
   await vi.waitUntil(() => output.includes('data: 5'), { timeout: 30_000 });
+  const closed = once(child, 'close'); // it may close before the server's own end is known
   await server.stop();
-  const [code] = await once(child, 'close');
+  const [code] = await closed;
   return { output, code };
 }
 
