@@ -60,7 +60,7 @@ export type Source<E extends EventsOf<E> = Events> = (
 ) => void | (() => void) | Promise<void>;
 
 export interface EventStreamOptions {
-  /** After a cut a client reconnects within half to one and a half times this: not all return at once. Default 1000. */
+  /** After a cut a client reconnects after 0.5 to 1.5 times this, so that not all return at once. Default 1000. */
   reconnectionTimeMs?: number;
   /** Silence after which a heartbeat is sent. Default 15,000; 0 turns it off. */
   heartbeatMs?: number;
