@@ -48,8 +48,11 @@ test.skipIf(isBrowserMissing())(
     let sent = 0;
     const frames = (n: number): string =>
       Array.from({ length: n }, () => `id: ${(sent += 1)}\ndata: ${sent}\n\n`).join('');
-    /** The longest task of the page while it receives what `play` sends, in time of the CPU, whatever else keeps that busy. */
-    const longestTask = async (play: () => unknown): Promise<number> => {
+    /**
+     * The longest task of the page while it receives what `play` sends: as time of the CPU, which another program cannot
+     * lengthen, and on the clock.
+     */
+    const longestTask = async (play: () => unknown): Promise<{ cpuMs: number; clockMs: number }> => {
       await browser.startTracing(page, { categories: ['toplevel'] });
       await play();
       await page.waitForFunction((n) => window.hook.received.length >= n, sent, POLLING);
@@ -58,7 +61,9 @@ test.skipIf(isBrowserMissing())(
         ({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain',
       );
       const tasks = traceEvents.filter(({ pid, tid }) => pid === main?.pid && tid === main?.tid);
-      return Math.max(...tasks.map(({ tdur = 0 }) => tdur / 1000));
+      const longest = (what: 'tdur' | 'dur'): number =>
+        Math.max(...tasks.map((task) => (task[what] ?? 0) / 1000));
+      return { cpuMs: longest('tdur'), clockMs: longest('dur') };
     };
 
     const busy = await longestTask(async () => {
@@ -67,15 +72,23 @@ test.skipIf(isBrowserMissing())(
       clearInterval(timer);
     });
     const replay = await longestTask(() => stream?.write(frames(3000)));
-    console.log(
-      `longest task: ${busy.toFixed(0)} ms at ${MESSAGES_PER_S} messages a second, ${replay.toFixed(0)} ms in a replay of 3,000`,
-    );
-    expect(busy).toBeGreaterThan(1);
-    expect(busy).toBeLessThan(BUSY_MS);
-    expect(replay).toBeLessThan(REPLAY_MS);
+    const text = ({ cpuMs, clockMs }: typeof busy): string =>
+      `${cpuMs.toFixed(0)} ms of CPU, ${clockMs.toFixed(0)} ms on the clock`;
+    console.log(`longest task at ${MESSAGES_PER_S} messages a second: ${text(busy)}`);
+    console.log(`longest task in a replay of 3,000: ${text(replay)}`);
+    expect(busy.cpuMs).toBeGreaterThan(1);
+    expect(busy.cpuMs).toBeLessThan(BUSY_MS);
+    expect(replay.cpuMs).toBeLessThan(REPLAY_MS);
   },
 );
 
 interface Trace {
-  traceEvents: { name: string; pid: number; tid: number; tdur?: number; args?: { name?: string } }[];
+  traceEvents: {
+    name: string;
+    pid: number;
+    tid: number;
+    dur?: number;
+    tdur?: number;
+    args?: { name?: string };
+  }[];
 }

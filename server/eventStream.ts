@@ -70,8 +70,8 @@ type Response = ServerResponse | Http2ServerResponse;
 
 /**
  * Answers a request with an event stream. The headers and the reconnection time leave at once; HEAD gets the headers alone.
- * Throws a `TypeError` or a `RangeError` for a bad argument, before anything is sent, and an `Error` under a middleware that
- * compresses the stream.
+ * Throws a `TypeError` or a `RangeError` for a bad argument before anything is sent. Under a middleware that compresses the
+ * stream it cuts the response, and throws an `Error`.
  */
 export function openEventStream<E extends EventsOf<E> = Events>(
   req: IncomingMessage | Http2ServerRequest,
