@@ -3,8 +3,9 @@ import { fixed, median, ratios, typical } from './report.ts';
 import { BASELINE, THIS_SERVER } from './servers.ts';
 
 /**
- * The goals of this project, a line each: the figure, the worst on all versions of Node, and the goal. `results` are those of the
- * main table, `byNode` hold the other servers on all versions of Node too, `byConnections` go from few connections to many.
+ * The goals of this project, a line each: the figure, the worst on all versions of Node, and the goal.
+ * `results` are those of the main table, `byNode` hold the other servers on all versions of Node too,
+ * `byConnections` go from few connections to many.
  */
 export function goals(
   results: readonly Result[],

@@ -1,5 +1,5 @@
-// The load, in a process of its own: any number of clients of one server. It checks every number that it receives, and takes
-// its orders from processes.ts.
+// The load, in a process of its own: any number of clients of one server. It checks every number that it
+// receives, and takes its orders from processes.ts.
 import { connect, type Socket } from 'node:net';
 
 /** What this process can be told to do. It answers each order with a message when it is done. */
@@ -16,7 +16,7 @@ export interface Received {
   latenessMs: number;
   /** Numbers that were left out, and numbers that are overdue by more than a tick. */
   lost: number;
-  /** The CPU that the load itself used, as a part of one core. Near 1, the load is the limit and not the server. */
+  /** CPU that the load itself used, as a part of a core. Near 1, the load is the limit and not the server. */
   core: number;
 }
 
@@ -33,7 +33,7 @@ export interface Returned {
 
 interface Client {
   socket: Socket;
-  /** When this connection's clock started, as far as is known: see `receive`. 0 until the headers have arrived. */
+  /** When this connection's clock started, as far as known: see `receive`. 0 until the headers arrive. */
   startMs: number;
   /** Numbers since then. */
   ticks: number;
@@ -133,9 +133,10 @@ function close(): 'closed' {
 }
 
 /**
- * Checks the numbers that have arrived. A connection's clock starts when its headers arrive, or earlier where a number proves
- * it: tick n is due n ticks after the start, and no number can come early. So the least time on the way is left out, and a server
- * that sends the first number sooner, as this one does by up to 10 ms, is measured by its own earliest number.
+ * Checks the numbers that have arrived. A connection's clock starts when its headers arrive, or earlier where
+ * a number proves it: tick n is due n ticks after the start, and no number can come early. So the least time
+ * on the way is left out, and a server that sends the first number sooner, as this one does by up to 10 ms,
+ * is measured by its own earliest number.
  */
 function receive(client: Client, text: string, nowMs: number): void {
   if (client.startMs === 0) {

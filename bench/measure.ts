@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuMicroseconds, residentKilobytes, startLoad, startServer } from './processes.ts';
 import type { Contender } from './servers.ts';
 
-/** With more connections than this a second, the slowest servers are still busy with accepting when the measuring begins. */
+/** Above this, the slowest servers are still accepting connections when the measuring begins. */
 const CONNECTS_PER_SECOND = 2500;
 const WARM_UP_CLIENTS = 500;
 const SETTLE_MS = 1000;
@@ -33,8 +33,8 @@ export interface Sample {
 }
 
 /**
- * Measures each server at each level for `forMs`, all of them once before any of them again: what else the machine does falls
- * on all.
+ * Measures each server at each level for `forMs`, all of them once before any of them again: what else the
+ * machine does falls on all.
  */
 export async function measureInRounds(
   contenders: readonly Contender[],

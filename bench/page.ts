@@ -1,4 +1,4 @@
-/** Prints what the page costs in the browser while nothing happens but the counting, in percent of a core. Needs Linux. */
+/** Prints what the page costs in the browser while nothing but the counting happens. Needs Linux. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launchBrowser } from '../e2e/support/browser.ts';

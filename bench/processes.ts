@@ -13,7 +13,7 @@ export const isPinned = programPath('taskset') !== undefined && availableParalle
 
 /** The clients of a server. */
 export interface Load {
-  /** Opens connections, evenly over `overMs`. With `reconnects`, clients come back as a native EventSource does. */
+  /** Opens connections, evenly over `overMs`. With `reconnects`, they reconnect as EventSource does. */
   open(clients: number, overMs: number, reconnects?: boolean): Promise<void>;
   close(): Promise<void>;
   measure(forMs: number): Promise<Received>;

@@ -1,4 +1,5 @@
-// Measures everything in bench/README.md and prints it as Markdown. --quick tries the bench itself; its figures mean little.
+// Measures everything in bench/README.md and prints it as Markdown. --quick tries the bench itself; its
+// figures mean little.
 import { existsSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';

@@ -54,7 +54,7 @@ export function otherRuntimes(): Contender[] {
   ];
 }
 
-/** The least that this machine can do: epoll in C, with a wake-up for each frame, and with shared ones as in server/clock.ts. */
+/** The least that this machine can do: epoll in C, with a wake-up a frame or shared ones as in clock.ts. */
 export function baselines(): Contender[] {
   if (process.platform !== 'linux') return skip(BASELINE, 'Linux, which has epoll');
   return built(BASELINE, 'C', 'baseline.c', ['cc', 'gcc', 'clang'], ['-O2']).flatMap((server) => [

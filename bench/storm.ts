@@ -8,7 +8,7 @@ const TICK_MS = 1000;
 const OPEN_MS = 2000;
 const RUN_MS = 2000;
 
-/** Kills a server that has clients with `kill -9`, starts it again at once, and watches the clients come back. */
+/** Kills a server that has clients with `kill -9`, starts it again, and watches the clients come back. */
 export async function measureStorm({ command }: Contender, clients: number): Promise<Returned> {
   const port = await freePort();
   const server = await startServer(command, TICK_MS, port);

@@ -11,7 +11,7 @@ import type { Status } from './subscribe.ts';
 import { Timeline } from './Timeline.tsx';
 import { useEventSource } from './useEventSource.ts';
 
-/** A few ticks, and longer than the longest delay that a draining server asks for (`DRAIN_WINDOW_MS` in server/app.ts). */
+/** A few ticks, and longer than a draining server's longest delay: `DRAIN_WINDOW_MS` in server/app.ts. */
 const STALE_AFTER_MS = 5000;
 
 /** The whole page. */

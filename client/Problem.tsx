@@ -9,7 +9,7 @@ export function isNumber(data: string): boolean {
   return /^\d+$/.test(data);
 }
 
-/** What was wrong with the latest message that brought no number, until numbers have been good for a while. */
+/** What was wrong with the latest message without a number, until numbers have been good for a while. */
 export function Problem({ entries }: { entries: readonly Entry[] }): ReactElement | null {
   const messages = entries.filter((entry) => entry.kind === 'message').filter(({ event }) => event === '');
   const i = messages.findLastIndex(({ data }) => !isNumber(data));

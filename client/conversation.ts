@@ -29,7 +29,7 @@ export interface Conversation {
   readonly lastEventId: string;
   /** What the page asks for. */
   readonly url: string;
-  /** The same with the last event ID that the EventSource was made with: the browser repeats it when it reconnects. */
+  /** The same with the last event ID from when the EventSource was made: the browser repeats the URL. */
   readonly path: string;
   /** Whether the next request will be that of a new EventSource. */
   readonly isNewSource: boolean;
@@ -41,7 +41,7 @@ export function begin(url: string, lastEventId: string): Conversation {
   return { entries: [], lastEventId, url, path: url, isNewSource: true, nextKey: 0 };
 }
 
-/** Adds a message. A script cannot tell an id that was sent twice from one that was not sent: it counts as not sent. */
+/** Adds a message. An id that was sent twice counts as not sent: a script cannot tell the two apart. */
 export function withMessage(
   before: Conversation,
   message: Pick<MessageEvent<string>, 'type' | 'lastEventId' | 'data'>,
@@ -65,7 +65,7 @@ export function withStatus(before: Conversation, status: Status, time: number): 
     const broken = last && last.kind !== 'break' ? withBreak(before, 'reconnecting', time) : before;
     return withRequest({ ...broken, isNewSource: true }, time);
   }
-  // StrictMode takes its first request back and makes it again; before that, starting over ends the former subscription.
+  // StrictMode makes its first request twice; before that, starting over ends the former subscription.
   if (state === 'paused' && (last === undefined || last.kind === 'request')) return before;
   // The browser reconnects by itself once: whatever else is said after a break is of a new EventSource.
   const isAgain = last?.kind === 'break';
@@ -74,7 +74,7 @@ export function withStatus(before: Conversation, status: Status, time: number): 
   return withBreak({ ...before, isNewSource }, state, time, code);
 }
 
-/** The last event ID that the latest request carried, and the first id that came after it, where there are both. */
+/** The last event ID of the latest request, and the first id that came after it, where there are both. */
 export function resumption(entries: readonly Entry[]): { after: string; with: string } | undefined {
   const start = entries.findLastIndex(({ kind }) => kind === 'request');
   const request = entries[start];
@@ -94,7 +94,7 @@ interface Stretch {
   after: string;
 }
 
-/** The stretches of time that the entries tell of, by turns with a connection and without, the earliest first. */
+/** The stretches of time in the entries, by turns with a connection and without, the earliest first. */
 export function stretchesOf(entries: readonly Entry[]): Stretch[] {
   const stretches: Stretch[] = [];
   let after = '';

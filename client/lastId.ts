@@ -1,8 +1,8 @@
 const KEY = 'last event ID of /count';
 
 /**
- * The last event ID that this tab has seen, or `''`. It outlives a reload and a restart of the dev server; a new tab has none,
- * and a duplicated tab goes on from its copy.
+ * The last event ID that this tab has seen, or `''`. It outlives a reload and a restart of the dev server; a
+ * new tab has none, and a duplicated tab goes on from its copy.
  */
 export function recallLastId(): string {
   try {

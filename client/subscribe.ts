@@ -4,23 +4,23 @@ export const END_EVENT = 'end';
 /** Name of the event that the server sends when it has had nothing else to send for a while. */
 export const HEARTBEAT_EVENT = 'heartbeat';
 
-/** Backoff with full jitter: each delay is a random part of a time that doubles, from the first to the second of these. */
+/** Backoff with full jitter: each delay is random, up to a maximum that doubles from `BACKOFF_START_MS`. */
 const BACKOFF_START_MS = 1000;
 export const BACKOFF_CAP_MS = 30_000;
 
-/** After a stream that lived this long, the count of failures starts anew. */
+/** A stream that was open for this long is steady: the failure count resets. */
 export const STEADY_AFTER_MS = 15_000;
 
-/** How long to wait for the reason for a refusal. */
+/** Timeout of the HEAD request that asks why the server refused. */
 export const HEAD_TIMEOUT_MS = 5000;
 
 /** The longest `Retry-After` that is honoured. */
 export const RETRY_AFTER_CAP_MS = 3_600_000;
 
 /**
- * The state of a subscription. `attempt` counts the failures since the last steady stream. `dueAt` (ms since the epoch)
- * is when the next attempt starts; it is missing during an attempt, and while the browser reconnects by itself. `status`
- * is the HTTP status of the last refusal, if known.
+ * The state of a subscription. `attempt` counts the failures since the last steady stream. `dueAt` (ms since
+ * the epoch) is when the next attempt starts; it is missing during an attempt, and while the browser
+ * reconnects by itself. `status` is the HTTP status of the last refusal, if known.
  */
 export type Status =
   | { state: 'connecting' }
@@ -33,15 +33,15 @@ export type Status =
 export type EventData<E> = { [Type in keyof E]: string | number };
 export type Events = Record<string, string | number>;
 
-/** A handler for each event. `open` and `error` are EventSource's own: a server cannot send events of these names. */
+/** A handler for each event. `open` and `error` are EventSource's own: a server cannot send them. */
 export type Handlers<E extends EventData<E> = Events> = {
   readonly [Type in keyof E]: (message: MessageEvent<Text<E[Type]>>) => void;
 } & { readonly open?: never; readonly error?: never };
 
-/** On the wire, numbers are text too. */
+/** Numbers arrive as text. */
 type Text<Data> = Data extends number ? `${Data}` : Data;
 
-/** Parses what the server's `json` wrote. Throws a `SyntaxError` if it is not JSON; it does not check the type. */
+/** Parses what the server's `json` wrote; its type is not checked. Throws a `SyntaxError` for other text. */
 export function parse<Value>(text: string & { readonly __json: Value }): Value {
   return JSON.parse(text);
 }
@@ -50,8 +50,8 @@ export interface SubscribeOptions {
   /** Called with each new status, from `connecting` on. */
   onStatus?: ((status: Status) => void) | undefined;
   /**
-   * Watchdog: after this much silence the connection counts as dead, ms. Keep it longer than the server's heartbeat
-   * interval and its longest reconnection time together. Default: 40,000. `Infinity` turns it off.
+   * Watchdog: after this much silence the connection counts as dead, ms. It must exceed the sum of the
+   * server's heartbeat interval and its longest reconnection time. Default: 40,000. `Infinity` turns it off.
    */
   staleAfterMs?: number | undefined;
   /** Whether to close the connection while the page is hidden. Default: false. */
@@ -66,7 +66,7 @@ export interface Subscription {
   readonly status: Status;
   /** Closes the connection. A paused subscription needs no cleanup. */
   pause: () => void;
-  /** Connects again, and resumes after the last event. Does nothing after the end of the stream or a final refusal. */
+  /** Connects again, after the last event. Does nothing after the end of the stream or a final refusal. */
   resume: () => void;
   /** Cuts the connection. The subscription reconnects after a backoff, as after any failure. */
   drop: () => void;
@@ -75,15 +75,18 @@ export interface Subscription {
 }
 
 /**
- * Connects to the event stream at `url` (HTML, 9.2 "Server-sent events") and stays connected until you or the server end it.
- * Each event is handed on once and in order if the server resumes after the last event ID. A function as `url` is called
- * before each request, for example to add a fresh token. Throws a `SyntaxError` if the first URL is invalid.
+ * Connects to the event stream at `url` (HTML, 9.2 "Server-sent events") and stays connected until you or the
+ * server end it. Each event is handed on once and in order if the server resumes after the last event ID. A
+ * function as `url` is called before each request, for example to add a fresh token. Throws a `SyntaxError`
+ * if the first URL is invalid.
  *
- * Where a bare EventSource differs: it reconnects at a fixed pace for ever, and stops at any refusal. Here the browser
- * reconnects once, with the header `Last-Event-ID`, when a first or steady stream is cut and `url` is a string. All other attempts
- * follow a backoff and carry the query parameter `lastEventId`, appended or replaced; `retry` does not apply to them.
- * Statuses 204 and 4xx, except 408, 425 and 429, close the subscription. An event without a handler neither resets the
- * watchdog nor advances the last event ID, and an empty `id` resets it only after another on that connection.
+ * A bare EventSource differs: it reconnects at a fixed pace for ever, and stops at any refusal. Here the
+ * browser makes one reconnect, with the header `Last-Event-ID`, if `url` is a string and the stream was the
+ * first or was open for 15 s. All other attempts follow a backoff and carry the query parameter
+ * `lastEventId`, appended or replaced; `retry` does not apply to them. Statuses 204 and 4xx, except 408, 425
+ * and 429, close the subscription. An event without a handler neither resets the watchdog nor advances the
+ * last event ID. An empty `id` clears the last event ID only on a connection that has already received
+ * another.
  */
 export function subscribe<E extends EventData<E> = Events>(
   url: string | (() => string),
@@ -179,14 +182,14 @@ export function subscribe(
 
     function on(type: string, listener: (message: MessageEvent<string>) => void): void {
       current.addEventListener(type, (message: MessageEvent<string>) => {
-        // A closed EventSource may still fire: for messages in the same chunk, or in WebKit, which revives it when the page comes back.
+        // A closed one may still fire: for messages in the same chunk, or in WebKit, which reopens it.
         if (source === current) listener(message);
         else current.close();
       });
     }
 
     function receive(message: MessageEvent<string>): void {
-      // A new EventSource starts with an empty ID; after another, an empty one comes from the server.
+      // A new EventSource has an empty ID. Once it has had another, an empty one comes from the server.
       hasId ||= message.lastEventId !== '';
       if (hasId) lastEventId = message.lastEventId;
       watch();
@@ -227,7 +230,10 @@ export function subscribe(
     setStatus({ state: 'reconnecting', attempt }); // left to the browser
   }
 
-  /** The browser gives up after any answer but a stream, and hides the status. HEAD finds it, rarely in a long outage. */
+  /**
+   * The browser gives up after any answer but a stream, and hides the status. HEAD finds it. In a long outage
+   * only every 20th attempt asks.
+   */
   async function refused(): Promise<void> {
     attempt = nextAttempt();
     if (attempt >= 10 && attempt % 20 !== 0 && retryAfterMs < BACKOFF_CAP_MS) return backOff();
@@ -236,7 +242,7 @@ export function subscribe(
     probe = current;
     timer = setTimeout(() => current.abort(), HEAD_TIMEOUT_MS);
     setStatus({ state: 'reconnecting', attempt, ...refusal });
-    const answer = await head(current.signal).catch(() => undefined); // no answer says nothing
+    const answer = await head(current.signal).catch(() => undefined); // a failed request tells nothing
     if (probe !== current) return;
     if (answer && isFinal(answer.status)) return close({ status: answer.status });
     refusal = answer && isTemporary(answer.status) ? { status: answer.status } : {};
@@ -276,9 +282,9 @@ export function subscribe(
 
   /** Restarts the watchdog. */
   function watch(): void {
-    heardAt = Date.now(); // goes on while the machine sleeps, unlike timers
+    heardAt = Date.now(); // unlike timers, it advances while the machine sleeps
     clearTimeout(timer);
-    // One more turn, because Firefox runs a late timer before the events that waited with it.
+    // Waits one more turn: Firefox runs an overdue timer before the events that are pending.
     if (staleAfterMs < 2 ** 31) timer = setTimeout(() => (timer = setTimeout(fail)), staleAfterMs);
   }
 
@@ -289,7 +295,7 @@ export function subscribe(
     if (type === 'visibilitychange' && isHidden()) return;
     const isSilent = Date.now() - heardAt >= staleAfterMs;
     if (source && status.state !== 'reconnecting' && !isSilent) return;
-    attempt = nextAttempt() - 1; // a steady stream ends the count of failures
+    attempt = nextAttempt() - 1; // 0 after a steady stream
     connect();
   }
 
@@ -330,12 +336,12 @@ function withLastEventId(url: string, lastEventId: string): string {
   return `${address}${address.includes('?') ? '&' : '?'}lastEventId=${id}`;
 }
 
-/** Whether the same request may succeed later. 501 Not Implemented is about HEAD. */
+/** Whether the same request may succeed later. 501 Not Implemented says only that the server lacks HEAD. */
 function isTemporary(status: number): boolean {
   return [408, 425, 429].includes(status) || (status >= 500 && status !== 501);
 }
 
-/** 204 No Content asks a client to stop (HTML, 9.2.3). 405 Method Not Allowed is about HEAD. */
+/** 204 No Content asks a client to stop (HTML, 9.2.3). 405 says only that the server does not know HEAD. */
 function isFinal(status: number): boolean {
   return status === 204 || (status >= 400 && status < 500 && status !== 405 && !isTemporary(status));
 }

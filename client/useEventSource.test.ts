@@ -163,7 +163,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     await untilReceived(page, 1);
     const before = requests.length;
     await page.evaluate(() => window.hook.drop());
-    await vi.waitUntil(() => requests.length > before, 30_000); // the backoff may be a millisecond or a second
+    await vi.waitUntil(() => requests.length > before, 30_000); // for the backoff
     await untilState(page, 'open');
     expect(requests.slice(before).map(({ url }) => url)).toEqual(['/stream?lastEventId=7']);
   });

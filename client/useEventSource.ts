@@ -9,23 +9,24 @@ import {
   type Subscription,
 } from './subscribe.ts';
 
-/** The status of a subscription and what a page can do with it. The functions are the same at every render. */
+/** The status of a subscription, and what a page can do with it. The functions are stable. */
 export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume' | 'drop'> {
   status: Status;
 }
 
 export interface EventSourceOptions extends SubscribeOptions {
-  /** Whether to be connected. `false` is a pause: the place in the stream is kept. Default: true. */
+  /** Whether to be connected. `false` pauses: the stream later resumes where it was. Default: true. */
   enabled?: boolean | undefined;
 }
 
 /**
- * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers, `onStatus` and a
- * function as `url` may change at every render without a reconnect. Another string is another stream: it starts at its
- * beginning, or after `lastEventId`, and not paused. The other options, and which events have handlers, are those of the
- * first render with a `url`.
+ * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers,
+ * `onStatus` and a function as `url` may change at every render without a reconnect. Changing a string `url`
+ * opens another stream: from its beginning, or after `lastEventId`, and never paused. The other options, and
+ * the names of the events, are fixed at the first render with a given `url`.
  *
- * React batches renders: several events may make one. Call `flushSync` in a handler for a render an event.
+ * React batches updates, so several events may cause one render. To render for every event, call `flushSync`
+ * in the handler.
  */
 export function useEventSource<E extends EventData<E> = Events>(
   url: string | (() => string),
@@ -48,7 +49,7 @@ export function useEventSource(
     setStatus({ state: enabled ? 'connecting' : 'paused' });
   }
 
-  // An insertion effect: a layout effect warns on React 18's server, and a passive one is late for an event after the commit.
+  // Layout effects warn on React 18's server, and a passive one may run after the first event.
   const latest = useRef({ key, url, handlers, options });
   useInsertionEffect(() => {
     latest.current = { key, url, handlers, options };

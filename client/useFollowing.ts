@@ -4,8 +4,8 @@ import { useLayoutEffect, useRef, type RefObject } from 'react';
 const NEAR_PX = 24;
 
 /**
- * Keeps a list that grows below and is cut above scrolled to its end. Once it is scrolled back, what is read stays in its place.
- * Not left to `overflow-anchor: auto`, which Safari lacks.
+ * Keeps a list that grows below and is cut above scrolled to its end. Once it is scrolled back, what is read
+ * stays in its place. Not left to `overflow-anchor: auto`, which Safari lacks.
  */
 export function useFollowing<List extends HTMLElement>(): RefObject<List | null> {
   const list = useRef<List>(null);

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
 
-/** The time, ms since the epoch, updated `intervalMs` after `since` or the last update, whichever is later. */
+/** The time, ms since the epoch, updated `intervalMs` after the later of `since` and the last update. */
 export function useNow(intervalMs: number, since = 0): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

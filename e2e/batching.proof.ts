@@ -49,8 +49,8 @@ test.skipIf(isBrowserMissing())(
     const frames = (n: number): string =>
       Array.from({ length: n }, () => `id: ${(sent += 1)}\ndata: ${sent}\n\n`).join('');
     /**
-     * The longest task of the page while it receives what `play` sends: as time of the CPU, which another program cannot
-     * lengthen, and on the clock.
+     * The longest task of the page while it receives what `play` sends: as time of the CPU, which another
+     * program cannot lengthen, and on the clock.
      */
     const longestTask = async (play: () => unknown): Promise<{ cpuMs: number; clockMs: number }> => {
       await browser.startTracing(page, { categories: ['toplevel'] });

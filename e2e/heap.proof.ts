@@ -21,7 +21,7 @@ test.skipIf(isBrowserMissing())(
     );
     const { page } = await open(url);
     const session = await page.context().newCDPSession(page);
-    await page.setViewportSize({ width: 400, height: 10 }); // little to draw, and no text of one letter a line
+    await page.setViewportSize({ width: 400, height: 10 }); // little to draw
     const heapAt = async (n: number): Promise<number> => {
       await untilShown(page, n);
       // Paused, because between the collection and the look frames would leave new garbage.

@@ -42,7 +42,7 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
     const half = connect(portOf(draining), '127.0.0.1', () => half.write('GET /count HTTP/1.1\r\n'));
     onTestFinished(() => void half.destroy());
     await vi.waitUntil(() => half.bytesWritten > 0);
-    await fetch(`${draining.url}/health`); // the server has the half request when it answers one that came later
+    await fetch(`${draining.url}/health`); // it has the half request when it answers this one
     draining.child.kill('SIGTERM');
     await vi.waitUntil(async () => !(await isListening(portOf(draining))));
     for (let i = 0; i < 4; i++) expect((await ask(port)).statusCode).toBe(200);

@@ -78,7 +78,7 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
   });
 
   test('says after a cut where it resumed, in words, in the conversation and on the line', async () => {
-    const { page } = await open(await ticking(100), () => (Math.random = () => 0.5)); // half a second of backoff
+    const { page } = await open(await ticking(100), () => (Math.random = () => 0.5)); // half a second
     await untilShown(page, 3);
     await page.getByRole('button', { name: 'Cut the connection' }).click();
     await untilStatus(page, /^reconnecting · next attempt in 1 s$/);

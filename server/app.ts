@@ -4,7 +4,7 @@ import { count } from './count.ts';
 import { type EventStream, lastEventId, openEventStream } from './eventStream.ts';
 import { servePage } from './page.ts';
 
-/** A draining server spreads the reconnects of its clients over this time. client/App.tsx waits longer before it gives up. */
+/** A draining server spreads its clients' reconnects over this time. client/App.tsx waits longer. */
 export const DRAIN_WINDOW_MS = 3000;
 
 /** The largest last event ID. From 2^53 on, numbers lose precision. */
@@ -27,7 +27,7 @@ export interface AppOptions {
 /** What `createApp` builds. */
 export interface CounterApp {
   app: Express;
-  /** Accepts no more streams, and asks the clients of open ones to reconnect, each at a random time within `withinMs`. */
+  /** Refuses more streams, and asks clients of open ones to reconnect at random times within `withinMs`. */
   drain(withinMs?: number): void;
 }
 
@@ -73,7 +73,8 @@ export function createApp(options: AppOptions = {}): CounterApp {
     openEventStream(req, res, (stream) => {
       const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
-      if (draining || streams.size > maxConnections) askToReconnect(stream); // the request may have waited for its turn
+      // Meanwhile the request may have waited for its turn.
+      if (draining || streams.size > maxConnections) askToReconnect(stream);
       return () => {
         stop();
         streams.delete(stream);

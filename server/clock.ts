@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Streams that start within the same 10 ms, or tenth of a shorter interval, share a timer. It saves a third of the CPU. */
+/** Streams that start in the same 10 ms, or tenth of a short interval, share a timer: a third less CPU. */
 const STEP_MS = 10;
 const MIN_STEPS = 10;
 
-/** A timer that is due before this has passed is due now: Node's timers fire up to 1 ms early. */
+/** Ticks due within this time are due now: Node's timers fire up to 1 ms early. */
 const EARLY_MS = 1;
 
 /** A callback, and when it is due next. */
@@ -21,13 +21,13 @@ interface Clock {
 /** The clocks that run, by interval and step. */
 const clocks = new Map<string, Clock>();
 
-/** Runs a callback outside the caller's async context: a timer that streams share belongs to none of them. */
+/** Runs a callback outside the caller's async context, which a timer would keep for the other streams too. */
 const withoutContext = AsyncLocalStorage.snapshot();
 
 /**
- * Calls `onTick` every `intervalMs`, in milliseconds, until the returned function is called. Tick n is due at the start plus
- * n intervals, so lateness does not add up. Overdue ticks run at once, unless they delay other listeners. The first tick comes
- * after one interval, or up to 10 ms sooner. `onTick` must not throw.
+ * Calls `onTick` every `intervalMs`, in milliseconds, until the returned function is called. Tick n is due at
+ * the start plus n intervals, so lateness does not add up. The start is rounded down by up to 10 ms. Missed
+ * ticks run at once, unless catching up would delay other listeners. `onTick` must not throw.
  */
 export function every(intervalMs: number, onTick: () => void): () => void {
   const steps = Math.max(MIN_STEPS, Math.round(intervalMs / STEP_MS)); // in an interval

@@ -7,9 +7,10 @@ const APP = join(import.meta.dirname, 'app.ts');
 const SETTINGS = join(import.meta.dirname, 'settings.ts');
 
 /**
- * Mounts the Express app in Vite's dev server: one process, one port, and no proxy, which would keep streams open after their server
- * has died. An edit of the server asks open streams to reconnect, and the next request loads the new code. Code that does not load,
- * a bad setting and an uncaught exception are an outage that the next edit ends; the page is served all the same.
+ * Mounts the Express app in Vite's dev server: one process, one port, and no proxy, which would keep streams
+ * open after their server has died. An edit of the server asks open streams to reconnect, and the next
+ * request loads the new code. Code that does not load, a bad setting and an uncaught exception are an outage
+ * that the next edit ends; the page is served all the same.
  */
 export function devServer(): Plugin {
   let settings: typeof import('./settings.ts');
@@ -34,7 +35,7 @@ export function devServer(): Plugin {
     apply: (_config, { mode }) => mode === 'development',
 
     async config() {
-      // With a plain import, settings.ts would be part of Vite's configuration, and each edit of it would restart Vite.
+      // A plain import would make settings.ts part of Vite's configuration: each edit would restart Vite.
       ({ module: settings } = await runnerImport<typeof settings>(SETTINGS));
       const { port, host } = settings.readSettingsOrExit();
       return {
@@ -44,7 +45,7 @@ export function devServer(): Plugin {
           host,
           strictPort: true,
           cors: false, // app.ts has its own
-          // Editors empty a file before they write it. Without the wait, the empty file may be loaded, and stay.
+          // Editors empty a file before they write it. Without the wait, the empty file may be loaded.
           watch: { awaitWriteFinish: { stabilityThreshold: 50, pollInterval: 10 } },
         },
       };

@@ -5,7 +5,7 @@ import { formatMessage, openEventStream, type Message } from './eventStream.ts';
 import { body, request } from '../e2e/support/rawHttp.ts';
 import { listen } from '../e2e/support/testServer.ts';
 
-/** What has a meaning in the format, or somewhere on the way, or is more than one byte or one code unit long. */
+/** What has a meaning in the format or on the way, or is more than one byte or code unit long. */
 const DELICATE = [
   '\r',
   '\n',

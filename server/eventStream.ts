@@ -6,22 +6,23 @@ import type { Duplex, Writable } from 'node:stream';
 /** The last event of a finished stream: its client does not reconnect. */
 export const END_EVENT = 'end';
 
-/** The event that is sent after a silence, so that proxies and the client's watchdog see a live connection. */
+/** The event that is sent after a silence: proxies and the client's watchdog see a live connection. */
 export const HEARTBEAT_EVENT = 'heartbeat';
 
 /**
- * Once its backlog passes this, a client may fall behind by as much again. Then it is disconnected: it receives the backlog,
- * reconnects and resumes. What is sent in one turn of the event loop, such as a snapshot, is not limited.
+ * When a client's backlog exceeds this, it may grow by the same amount again. Beyond that the stream ends:
+ * the client receives what is buffered, reconnects and resumes. What is sent in a single turn of the event
+ * loop, such as a snapshot, is exempt.
  */
 export const MAX_BUFFERED_BYTES = 8 * 1024;
 
-/** A client that reads nothing of its backlog for `heartbeatMs` plus this time is disconnected. */
+/** A client that has read none of its backlog for `heartbeatMs` plus this time is disconnected. */
 export const STALLED_AFTER_MS = 30_000;
 
-/** The longest time that timers take. */
+/** The longest delay that timers accept. */
 const MAX_MS = 2 ** 31 - 1;
 
-/** The type of `data` by the name of the event. An event that is sent without a name is a `message`. */
+/** Maps each event's name to the type of its `data`. An event without a name is a `message`. */
 export type Events = Record<string, string | number>;
 type EventsOf<E> = { [Name in keyof E]: string | number }; // also accepts interfaces
 
@@ -41,7 +42,10 @@ export interface EventStream<E extends EventsOf<E> = Events> {
   /** Aborted when the stream has closed, whoever closed it. */
   readonly signal: AbortSignal;
   send<const Id extends string | number>(message: Message<E, Id>): void;
-  /** Sends a comment. EventSource ignores it, and so does the client's watchdog; it puts off the next heartbeat. */
+  /**
+   * Sends a comment. EventSource ignores comments, so they do not reset the client's watchdog. They do delay
+   * the next heartbeat: do not send them to keep a connection alive.
+   */
   comment(text: string): void;
   /** Back-pressure: resolves when the client has room for more, or when the stream has closed. */
   ready(): Promise<void>;
@@ -52,15 +56,16 @@ export interface EventStream<E extends EventsOf<E> = Events> {
 }
 
 /**
- * Feeds a stream. It may return a function, which is called when the stream has closed. An async source finishes
- * the stream when it resolves. An error is logged and cuts this stream alone, so that its client reconnects.
+ * Feeds a stream. It may return a function, which is called when the stream has closed. An async source
+ * finishes the stream when it resolves. An error is logged and cuts this stream alone, so that its client
+ * reconnects.
  */
 export type Source<E extends EventsOf<E> = Events> = (
   stream: EventStream<E>,
 ) => void | (() => void) | Promise<void>;
 
 export interface EventStreamOptions {
-  /** After a cut a client reconnects after 0.5 to 1.5 times this, so that not all return at once. Default 1000. */
+  /** After a cut a client waits 0.5 to 1.5 times this, so that not all return at once. Default 1000. */
   reconnectionTimeMs?: number;
   /** Silence after which a heartbeat is sent. Default 15,000; 0 turns it off. */
   heartbeatMs?: number;
@@ -69,9 +74,9 @@ export interface EventStreamOptions {
 type Response = ServerResponse | Http2ServerResponse;
 
 /**
- * Answers a request with an event stream. The headers and the reconnection time leave at once; HEAD gets the headers alone.
- * Throws a `TypeError` or a `RangeError` for a bad argument before anything is sent. Under a middleware that compresses the
- * stream it cuts the response, and throws an `Error`.
+ * Answers a request with an event stream. The headers and the reconnection time leave at once; HEAD gets the
+ * headers alone. Throws a `TypeError` or a `RangeError` for a bad argument, before anything is sent. If
+ * middleware compresses the response, destroys it and throws an `Error`.
  */
 export function openEventStream<E extends EventsOf<E> = Events>(
   req: IncomingMessage | Http2ServerRequest,
@@ -87,7 +92,7 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   res.writeHead(200, { ...headers, 'X-Accel-Buffering': 'no' });
   if (req.method === 'HEAD') return void res.end();
   const body: Writable = res;
-  if ('flushHeaders' in res) res.flushHeaders(); // sent separately, headers take 0.6 kB less per stream
+  if ('flushHeaders' in res) res.flushHeaders(); // sending headers on their own saves 0.6 kB per stream
   body.write(formatRetry(Math.min(retry, MAX_MS)));
   if (res.hasHeader('Content-Encoding')) {
     res.destroy();
@@ -170,7 +175,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
   async ready(): Promise<void> {
     const { writableLength, writableHighWaterMark } = this.#channel;
     if (!this.#isEnded && writableLength < writableHighWaterMark) return;
-    await once(this.#channel, 'drain', { signal: this.signal }).catch(() => {}); // rejects when the stream has closed
+    await once(this.#channel, 'drain', { signal: this.signal }).catch(() => {}); // rejects when it has closed
   }
 
   #put<Value>(format: (value: Value) => string, value: Value, isLast = false): void {
@@ -185,7 +190,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     }
   }
 
-  /** Closes the connection, too. `Connection: close` would make Node's fetch take a dropped connection for a complete response. */
+  /** Closes the connection, too. With `Connection: close`, Node's fetch would take a cut for the end. */
   #end(text: string): void {
     this.#isEnded = true;
     this.#res.on('finish', () => this.#channel.end());
@@ -203,7 +208,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     const backlog = this.#channel.writableLength;
     if (backlog <= MAX_BUFFERED_BYTES) this.#limit = Infinity;
     else if (this.#limit === Infinity) {
-      this.#limit = Number.MAX_VALUE; // no limit until this turn ends: the socket cannot drain sooner
+      this.#limit = Number.MAX_VALUE; // no limit yet: the socket cannot drain during this turn
       setImmediate(() => (this.#limit = this.#channel.writableLength + MAX_BUFFERED_BYTES));
     }
     return backlog > this.#limit;
@@ -229,11 +234,11 @@ function write(res: Response, text: string): void {
 
 // The wire format: HTML, section 9.2, "Server-sent events".
 
-/** The last event ID of a client that reconnects, or `''`. The header wins, because the query may be outdated. */
+/** The last event ID of a client that reconnects, or `''`. The header wins: the query is the older one. */
 export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
-  const header = headers['last-event-id'];
+  const header = headers['last-event-id']; // sent as UTF-8, decoded by Node as Latin-1
   const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
-  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : query.join(); // UTF-8, read as Latin-1
+  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : query.join();
 }
 
 /** Writes a value as JSON text, on one line. */
@@ -247,7 +252,7 @@ type Fields = { event?: PropertyKey; id?: string | number; data: string | number
 /** A message as it stands on the wire. Throws a `TypeError` for what does not fit there. */
 export function formatMessage({ event, id, data }: Fields): string {
   if (event === 'open' || event === 'error' || event === END_EVENT) {
-    throw expected('event', 'another name than open, error and end', event);
+    throw expected('event', 'a name other than open, error and end', event);
   }
   if (typeof data !== 'string' && typeof data !== 'number') throw expected('data', 'text or a number', data);
   const eventField = event === undefined ? '' : `event: ${oneLine('event', event)}\n`;
@@ -259,10 +264,12 @@ const formatComment = (text: string): string => `: ${text.replaceAll(LINE_END, '
 const formatEmpty = (event: string): string => `event: ${event}\ndata: \n\n`;
 const formatRetry = (ms: number): string => `retry: ${Math.round(inRange('retry', ms))}\n\n`;
 
-/** "Lines must be separated by either a CRLF character pair, a single LF character, or a single CR character." */
+/**
+ * "Lines must be separated by either a CRLF character pair, a single LF character, or a single CR character."
+ */
 const LINE_END = /\r\n|\r|\n/g;
 
-/** A line end would inject a field or a message, an empty ID resets the client's, control characters get lost. */
+/** Line ends would inject fields, an empty ID clears the client's, control characters get lost. */
 function oneLine(field: string, value: PropertyKey): string | number {
   if (typeof value === 'number' || (typeof value === 'string' && /^\P{Cc}+$/u.test(value))) return value;
   throw expected(field, 'one line of text or a number', value);

@@ -2,8 +2,9 @@ import { createServer, IncomingMessage, ServerResponse, type Server } from 'node
 import type { Express } from 'express';
 
 /**
- * Creates an HTTP server whose requests and responses have the prototypes of `app` from birth. Express changes the prototype of
- * all others, and up to Node 22 that gives each a hidden class of its own: a third of the memory that an open stream takes.
+ * Creates an HTTP server whose requests and responses have the prototypes of `app` from birth. Express
+ * changes the prototype of all others, and up to Node 22 that gives each a hidden class of its own: a third
+ * of the memory that an open stream takes.
  */
 export function createExpressServer(app: Express): Server {
   class Request extends IncomingMessage {}

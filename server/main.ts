@@ -8,10 +8,10 @@ import { fail, failToListen, readSettingsOrExit } from './settings.ts';
 /** What is still open this long after a signal or an uncaught exception is cut. */
 const DRAIN_DEADLINE_MS = 5000;
 
-/** A connection on which nothing moves for so long is cut, unless it is a stream: see server/eventStream.ts. */
+/** A connection on which nothing moves for so long is cut, unless it is a stream: see eventStream.ts. */
 const IDLE_AFTER_MS = 60_000;
 
-/** Requests that one connection may carry, as with Apache. It bounds what a client can pipeline behind an endless answer. */
+/** Requests that a connection may carry, as in Apache: so few can be pipelined behind an endless answer. */
 const MAX_REQUESTS_PER_CONNECTION = 100;
 
 const pageFolder = join(import.meta.dirname, '..', 'dist');

@@ -3,7 +3,7 @@ import compression from 'compression';
 import express, { type RequestHandler, Router } from 'express';
 import helmet from 'helmet';
 
-/** Serves the built page of `folder`, compressed, under a Content-Security-Policy that allows nothing from elsewhere and nothing inline. */
+/** Serves the built page of `folder`, compressed, under a strict Content-Security-Policy. */
 export function servePage(folder: string): Router {
   const page = Router();
   page.use(waitForTurn);
@@ -40,8 +40,9 @@ export function servePage(folder: string): Router {
 }
 
 /**
- * Holds a pipelined request until the answers before it are sent (HTTP/1.1, RFC 9112, 9.3.2). Behind a stream its turn may never
- * come, and a response without a socket does not learn that its client has left: a file opened for it would stay open.
+ * Holds a pipelined request until the answers before it are sent (HTTP/1.1, RFC 9112, 9.3.2). Behind a stream
+ * its turn may never come, and a response without a socket does not learn that its client has left: a file
+ * opened for it would stay open.
  */
 const waitForTurn: RequestHandler = (_req, res, next) => {
   if (res.socket) next();

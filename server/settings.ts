@@ -18,7 +18,7 @@ export function readSettings(): Settings {
   };
 }
 
-/** Reads the settings as `readSettings` does, but a bad value ends the process with its line and exit code 1. */
+/** As `readSettings`, but a bad value ends the process with one line and exit code 1. */
 export function readSettingsOrExit(): Settings {
   try {
     return readSettings();

@@ -1,5 +1,5 @@
-// What tutorials show: Express, cors, an interval per connection, and `write` on the response. The id is added: every server
-// here sends the same two fields.
+// What tutorials show: Express, cors, an interval per connection, and `write` on the response. The id is
+// added: every server here sends the same two fields.
 import cors from 'cors';
 import express from 'express';
 

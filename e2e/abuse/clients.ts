@@ -29,7 +29,7 @@ export function happens(
   });
 }
 
-/** Sends `text` and returns what is received until the server closes, `isEnough` holds or `ms` have passed (default 5000). */
+/** Sends `text`. Returns what comes until the end, until `isEnough`, or for `ms` (default 5000). */
 export async function ask(
   port: number,
   text: string,
@@ -59,7 +59,7 @@ export async function scriptOf(port: number): Promise<string> {
 
 /** A client that reads its stream. */
 export interface Reader {
-  /** How late its latest number came, measured from its first, ms. Throws when a number was missing, double or not one. */
+  /** How late its latest number came after its first was due, ms. Throws unless each number came once. */
   worstMs(): number;
   leave(): void;
 }

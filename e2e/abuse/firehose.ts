@@ -9,8 +9,9 @@ const tickMs = Number(process.env['TICK_MS']);
 const FILLING = 'x'.repeat(15_000);
 
 /**
- * Streams that first fill the kernel's buffers, which takes hours with a number a second. Later messages are buffered in the
- * process. After that `/` counts, and `/quiet` sends nothing. `/count` only counts. With `TLS` set, all this over TLS.
+ * Streams that first fill the kernel's buffers, which takes hours with a number a second. Later messages are
+ * buffered in the process. After that `/` counts, and `/quiet` sends nothing. `/count` only counts. With
+ * `TLS` set, all this over TLS.
  */
 const listener: RequestListener = (req, res) => {
   openEventStream(req, res, (stream) => {

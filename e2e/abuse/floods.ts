@@ -8,7 +8,7 @@ const TICK_MS = 100;
 const INSIDE = 100;
 const AT_ONCE = 50;
 
-/** Requests beyond the limit: each is refused within `lateMs`, and connected clients get their numbers no later than that. */
+/** Requests beyond the limit: each is refused within `lateMs`, and no frame is later than that. */
 export async function floods(requests: number, lateMs = 1000): Promise<Outcome> {
   const server = await startProbed({ env: { TICK_MS: `${TICK_MS}`, MAX_CONNECTIONS: `${INSIDE}` } });
   try {

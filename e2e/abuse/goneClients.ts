@@ -22,7 +22,7 @@ const WAYS: Way[] = [
 ];
 type Way = (port: number, random: Random) => Promise<void>;
 
-/** Clients that connect and leave in every way leave no timer, no socket, no open file, and no memory beyond `growth` of the heap. */
+/** Clients that leave in every way leave no timer, socket or file, and at most `growth` of the heap. */
 export async function goneClients(cycles: number, seed: number, growth = 0.05): Promise<Outcome> {
   const server = await startProbed({ env: { TICK_MS: '5' } });
   try {

@@ -26,9 +26,10 @@ export function whyNoNamespaces(): string | undefined {
 }
 
 /**
- * Clients whose network vanishes: their link goes down, and no packet tells the server. Its kernel retransmits unacknowledged data,
- * and closes the connection after `net.ipv4.tcp_retries2` retransmissions (15 by default). Neither Node nor the app can notice it
- * earlier: at a number a second, the kernel's buffer takes hours to fill.
+ * Clients whose network vanishes: their link goes down, and no packet tells the server. Its kernel
+ * retransmits unacknowledged data, and closes the connection after `net.ipv4.tcp_retries2` retransmissions
+ * (15 by default). Neither Node nor the app can notice it earlier: at a number a second, the kernel's buffer
+ * takes hours to fill.
  */
 export async function halfOpen(clients: number, retries: number): Promise<Outcome> {
   const server = `sse-${process.pid}-s`;
@@ -92,7 +93,7 @@ export async function halfOpen(clients: number, retries: number): Promise<Outcom
   }
 }
 
-/** How long Linux retransmits, ms: 200 ms, doubled each time, at most 120 s. It gives up when the next one is due. */
+/** How long Linux retransmits, ms: after 200 ms, doubled each time up to 120 s, `retries` times. */
 function givenUpAfterMs(retries: number): number {
   let sum = 0;
   for (let i = 0; i <= retries + 1; i++) sum += Math.min(200 * 2 ** i, 120_000);

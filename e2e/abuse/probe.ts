@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 
-// Loaded into a server's process before its program: reports figures to the test, so that the product needs no back door.
+// Loaded into a server's process before its program: reports figures to the test, so that the product needs
+// no back door.
 process.on('message', (request) => {
   if (request === 'throw') throw new Error('thrown on purpose');
   if (request === 'collect') for (let i = 0; i < 3; i++) global.gc?.();

@@ -12,7 +12,7 @@ const ENDS = {
   uncaughtException: { code: 1, errors: /^Error: thrown on purpose\n/ },
 };
 
-/** A server that is terminated, or that fails: it asks every client to reconnect, each after a time of its own. */
+/** A server that is terminated or fails asks every client to reconnect, each after another time. */
 export async function shutdown(streams: number, why: keyof typeof ENDS): Promise<Outcome> {
   const server = await startProbed({ env: { MAX_CONNECTIONS: `${streams}` } });
   try {

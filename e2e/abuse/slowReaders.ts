@@ -22,7 +22,7 @@ export async function slowReaders(stalled: number, seconds: number, lateMs = 100
   return watched(server, tickMs, stalled, seconds, '/count', 0, lateMs);
 }
 
-/** Clients that never read, and whose kernel buffers are full: their backlog in the process is bounded. Over TLS nobody else reads. */
+/** Clients that never read: their backlog in the process is bounded. Over TLS nobody else reads. */
 export async function fullReaders(stalled: number, seconds: number, isSecure = false): Promise<Outcome> {
   const tickMs = 10;
   const env = { TICK_MS: `${tickMs}`, TLS: isSecure ? '1' : '' };
@@ -32,8 +32,9 @@ export async function fullReaders(stalled: number, seconds: number, isSecure = f
 }
 
 /**
- * Clients that never read, of a stream that has gone quiet: disconnected when they have taken nothing for the heartbeat's time and
- * then for `STALLED_AFTER_MS`. Node counts a write that the kernel took in part as progress when it first looks, so both may double.
+ * Clients that never read, of a stream that has gone quiet: disconnected when they have taken nothing for the
+ * heartbeat's time and then for `STALLED_AFTER_MS`. Node counts a write that the kernel took in part as
+ * progress when it first looks, so both may double.
  */
 export async function quietStream(stalled: number): Promise<Outcome> {
   const server = await startProbed({ program: 'e2e/abuse/firehose.ts' });

@@ -164,7 +164,8 @@ async function openWebKit(): Promise<Tab> {
     const text = await send('POST', `/${sessionId}/execute/sync`, { script, args: [] });
     return typeof text === 'string' ? JSON.parse(text) : undefined;
   };
-  // The driver does not notice that a page from the back/forward cache is complete; with strategy `none` it does not wait.
+  // The driver does not notice that a page from the back/forward cache is complete; with strategy `none` it
+  // does not wait.
   const move = async (path: string, body: object): Promise<void> => {
     const document = 'location.href + performance.timeOrigin';
     const before = await evaluate(document);

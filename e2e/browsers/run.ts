@@ -1,5 +1,5 @@
-// Drives the built page in each browser that is installed: a killed server, a pause, back and forward. Needs `npm run build`.
-// Node 20 has a WebSocket only with --experimental-websocket.
+// Drives the built page in each browser that is installed: a killed server, a pause, back and forward. Needs
+// `npm run build`. Node 20 has a WebSocket only with --experimental-websocket.
 import { startServer } from '../support/processes.ts';
 import { DRIVERS, until, type Driver, type Tab } from './drivers.ts';
 
@@ -76,7 +76,7 @@ async function drive({ name, open }: Driver): Promise<void> {
   }
 }
 
-/** Waits until the page has shown five more numbers; throws unless those since it was loaded follow each other. */
+/** Waits for five more numbers; throws unless all since the page was loaded follow each other. */
 async function counts(tab: Tab): Promise<void> {
   await until(
     () => tab.evaluate(RECORD),

@@ -12,15 +12,15 @@ import {
 import { generator, randomSeed, type Random } from '../support/random.ts';
 
 /**
- * A client counts again within this time after the last trouble: its watchdog's time and the longest backoff. Twice, because on a
- * busy machine the first attempt may take longer than the watchdog allows.
+ * A client counts again within this time after the last trouble: its watchdog's time and the longest backoff.
+ * Twice, because on a busy machine the first attempt may take longer than the watchdog allows.
  */
 const RECOVERY_MS = 2 * (STALE_AFTER_MS + BACKOFF_CAP_MS);
 
 /** How late anything may be on a busy machine. */
 const LATE_MS = 2000;
 
-/** The least share of its numbers that a client receives while it is not silent. A silence is longer than two ticks. */
+/** The least share of its numbers that a client receives outside silences, which exceed two ticks. */
 const RHYTHM = 0.9;
 
 /** What happens in a round: on both sides of the network at the same time, on each in random order. */
@@ -69,9 +69,9 @@ interface Trouble extends Plan {
 }
 
 /**
- * Starts two servers, nginx in front of them, and clients; does to them what networks and operators do, and undoes it. Throws, with
- * the seed and a list of the events, unless each client was shown exactly 1, 2, 3, …, N, with no silence that the events do not
- * explain. Needs the built page.
+ * Starts two servers, nginx in front of them, and clients; does to them what networks and operators do, and
+ * undoes it. Throws, with the seed and a list of the events, unless each client was shown exactly 1, 2, 3, …,
+ * N, with no silence that the events do not explain. Needs the built page.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seconds, seed, tabs = 3, clients = 200, log = () => {} } = options;
@@ -180,11 +180,12 @@ const PLANS: Record<Exclude<Kind, 'start'>, (world: World, random: Random) => Pl
     return { what: `${ending} ${relay.name}`, clients, happen };
   },
 
-  // Not for the tabs: all their streams share one HTTP/2 connection, and Chromium takes 20 s to notice that it is dead.
+  // Not for the tabs: all their streams share one HTTP/2 connection, and Chromium takes 20 s to notice that
+  // it is dead.
   freeze({ nginx, clients }, random) {
     const happen = async (): Promise<void> => {
       nginx.http.cut = { share: random.between(0, 1), ending: 'silence' };
-      await sleep(1500); // longer than the reconnection time, so that it meets clients just after another cut too
+      await sleep(1500); // longer than the reconnection time: it meets clients after another cut, too
       nginx.http.cut = undefined;
     };
     return { what: nginx.http.name, clients, happen };

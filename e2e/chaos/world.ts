@@ -32,17 +32,18 @@ export interface World {
   clients: Client[];
 }
 
-/** A page in a browser of its own, and its two records: the number that it shows, and the messages in its conversation. */
+/** A page in a browser of its own, and its records: the numbers that it shows, and the messages. */
 export interface Tab {
   name: string;
   page: Page;
   clients: Client[];
 }
 
-/** Starts two servers, nginx in front of them, and relays that can cut the connections between. The clients come later. */
+/** Starts two servers, nginx in front of them, and relays in between that can cut the connections. */
 export async function buildWorld(undo: Undo): Promise<World> {
   const [direct, relayed] = await Promise.all([keepServer(undo), keepServer(undo)]);
-  // When it is dead, one server refuses connections; the relay in front of the other accepts and then closes them.
+  // When it is dead, one server refuses connections; the relay in front of the other accepts and then closes
+  // them.
   const relay = await startRelay(relayed.port, 'between nginx and a server', undo);
   const nginx = await startNginx([direct.port, relay.port]);
   undo.push(nginx.stop);

@@ -8,7 +8,7 @@ const STEPS = 40;
 const STALE_AFTER_MS = 40_000;
 const RETRY_AFTER_S = 7;
 
-/** Once all is well, messages arrive again within this time: a dead connection is found, and the longest delay follows. */
+/** Once all is well, messages arrive within this time: the watchdog's, and then the longest delay. */
 const RECOVERY_MS = STALE_AFTER_MS + HEAD_TIMEOUT_MS + RETRY_AFTER_S * 1000 + BACKOFF_CAP_MS + 3 * TICK_MS;
 
 const ENDS = ['close', 'finish', 'refuse'] as const;
@@ -25,7 +25,7 @@ const TROUBLES: Behaviour[] = [
   { status: 429, head: 200 },
 ];
 
-/** Plays one random life of a subscription, and throws when it breaks an invariant; the error names the seed. */
+/** Plays one random life of a subscription. Throws, with the seed, when it breaks an invariant. */
 export async function runModel(seed: number): Promise<void> {
   const random = generator(seed);
   const world = new World(random);

@@ -10,7 +10,7 @@ import type { Random } from '../support/random.ts';
 /** How often the server counts, ms. */
 export const TICK_MS = 1000;
 
-/** What the server does with a request: a stream, one that dies young, silence, no connection at all, or a status. */
+/** What the server does with a request: a stream, one that dies young, silence, or a refusal. */
 export type Behaviour =
   | 'stream'
   | 'one message'
@@ -240,7 +240,7 @@ class VirtualSource {
     for (let i = 0; i < chunk; i += 1) {
       this.#lastEventId = String(this.#next);
       this.#next += 1;
-      this.#dispatch('message', this.#lastEventId); // the second also when the first one's handler has closed it
+      this.#dispatch('message', this.#lastEventId); // also when a handler has closed it
     }
   }
 

@@ -1,4 +1,5 @@
-// Builds the page for each kind of React, renders it on the server, and lints the hook. Prints what came of it as JSON.
+// Builds the page for each kind of React, renders it on the server, and lints the hook. Prints what came of
+// it as JSON.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -28,7 +28,7 @@ export function programPath(...names: string[]): string | undefined {
     .find((path) => existsSync(path));
 }
 
-/** Whether tests that need `program` must be skipped. Says so in one line. Throws instead if it `isRequired`, by default with `CI=true`. */
+/** Whether to skip tests that need `program`; says so. Throws if it `isRequired`, as with `CI=true`. */
 export function isMissing(
   program: string,
   path: string | undefined,

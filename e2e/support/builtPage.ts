@@ -13,8 +13,8 @@ export interface BuiltPage {
   /** Where a server ticks that tests share, since each connection counts on its own. */
   ticking(tickMs: number): Promise<string>;
   /**
-   * Opens the page; `before` runs in it before its own scripts. All that reaches the console, such as violations of its
-   * Content-Security-Policy, and uncaught errors are in `complaints`.
+   * Opens the page; `before` runs in it before its own scripts. All that reaches the console, such as
+   * violations of its Content-Security-Policy, and uncaught errors are in `complaints`.
    */
   open(url: string, before?: () => unknown): Promise<{ page: Page; complaints: string[] }>;
 }

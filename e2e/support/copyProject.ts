@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 
 const projectFolder = join(import.meta.dirname, '..', '..');
 
-/** Copies what `npm run dev` needs, and `more`, to a temporary folder, for tests that edit it. The caller removes it. */
+/** Copies what `npm run dev` needs, and `more`, to a temporary folder, which the caller removes. */
 export async function copyProject(...more: string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
   const names = ['package.json', 'tsconfig.json', 'vite.config.ts', 'server', 'client', ...more];
@@ -20,7 +20,7 @@ function filter(path: string): boolean {
   return basename(path) !== 'node_modules';
 }
 
-/** Links one package after the other, because Vite keeps a cache beside them, and each project has its own. */
+/** Links each package by itself: Vite keeps a cache beside them, and each project has its own. */
 async function linkPackages(from: string, to: string): Promise<void> {
   await mkdir(to);
   const names = (await readdir(from)).filter((name) => !name.startsWith('.'));

@@ -7,7 +7,7 @@ import { copyProject } from './copyProject.ts';
 import { startDevServer, type ServerProcess } from './processes.ts';
 import { expectToGoOn, recordShown } from './shown.ts';
 
-/** A copy of the project under `npm run dev`, and its page, whose count goes on from the first test of a `describe` to the last. */
+/** A copy of the project under `npm run dev`, and its page, for all tests of a `describe`. */
 export interface DevPage {
   page(): Page;
   /** Where the copy is. */

@@ -11,7 +11,7 @@ export const examplesFolder = join(import.meta.dirname, '..', '..', 'examples');
 /** For `vi.waitUntil`, on a busy machine too. */
 export const WAIT = { timeout: 60_000, interval: 20 };
 
-/** Starts an example's server as examples/README.md says, on a free port; it is stopped when the test has finished. */
+/** Starts an example's server on a free port, as its README says. It stops when the test has finished. */
 export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
   const command = [process.execPath, '--import', 'tsx', join(examplesFolder, name, 'server.ts')];
   const server = await listening(launch(command, { env: { PORT: '0', ...env } }));
@@ -26,7 +26,7 @@ export function read(url: string, id?: string): Reader {
   return reader;
 }
 
-/** What npm's EventSource receives of these events, each as its name and its data, until the test has finished. */
+/** What npm's EventSource receives of these events, as name and data, until the test has finished. */
 export function listen(url: string, ...names: string[]): string[] {
   const received: string[] = [];
   const source = new EventSource(url);
@@ -35,7 +35,7 @@ export function listen(url: string, ...names: string[]): string[] {
   return received;
 }
 
-/** Starts a browser for the tests of a file. The function that it returns opens a page with cookies of its own. */
+/** Starts a browser for the tests of a file. Returns what opens a page with cookies of its own. */
 export function browserPages(): (url: string) => Promise<Page> {
   let browser: Browser | undefined;
   beforeAll(async () => {

@@ -25,8 +25,9 @@ export function isNginxMissing(): boolean {
 }
 
 /**
- * Starts nginx from `serve-it/nginx.conf` in front of servers on these two ports of 127.0.0.1, and waits until it listens.
- * One address may open `share` connections; default 10,000, because all clients of a test have the same.
+ * Starts nginx from `serve-it/nginx.conf` in front of servers on these two ports of 127.0.0.1, and waits
+ * until it listens. One address may open `share` connections; default 10,000, because all clients of a test
+ * have the same.
  */
 export async function startNginx(servers: readonly [number, number], share = 10_000): Promise<Nginx> {
   if (nginxPath === undefined) throw new Error('expected nginx');

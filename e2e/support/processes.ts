@@ -92,7 +92,7 @@ export async function ended(child: ChildProcess, output: () => string): Promise<
   return { code: child.exitCode, signal: child.signalCode, output: output() };
 }
 
-/** Starts `server/main.ts` as `npm start` does, on a free port unless `PORT` is given, and waits until it listens. */
+/** Starts the server as `npm start` does, on a free port unless `PORT` is given; waits until it listens. */
 export function startServer(env: NodeJS.ProcessEnv = {}, folder?: string): Promise<ServerProcess> {
   return listening(launch(START, { env: { PORT: '0', ...env }, folder }));
 }
@@ -138,8 +138,8 @@ export async function isListening(port: number): Promise<boolean> {
 let nextPort = 20_000 + (process.pid % 100) * 100;
 
 /**
- * A free port that nothing takes before the caller does: below those that systems give to outgoing connections (from 32,768 on Linux,
- * 49,152 elsewhere), and each process of the tests has a range of its own.
+ * A free port that nothing takes before the caller does: below those that systems give to outgoing
+ * connections (from 32,768 on Linux, 49,152 elsewhere), and each process of the tests has a range of its own.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

@@ -7,7 +7,7 @@ export interface Received {
   data: string;
 }
 
-/** A client that is not ours: it reads a stream, and comes back with the last ID whenever it is cut, until the event `end`. */
+/** A client that is not ours: reads a stream, and reconnects with the last ID until the event `end`. */
 export interface Reader {
   readonly received: readonly Received[];
   /** Cuts the connection; the reader comes back. */

@@ -6,8 +6,8 @@ export interface Relay {
   name: string;
   port: number;
   /**
-   * While this is set, only a share of what comes next for a client goes through, and then its connection ends, or is
-   * silent for ever, as when the network is gone.
+   * While this is set, only a share of what comes next for a client goes through, and then its connection
+   * ends, or is silent for ever, as when the network is gone.
    */
   cut: { share: number; ending: 'FIN' | 'RST' | 'silence' } | undefined;
 }

@@ -40,7 +40,7 @@ export async function untilStatus(page: Page, wanted: RegExp): Promise<void> {
   );
 }
 
-/** The entries of the conversation, a line of text for each of their lines, without the notes and times beside them. */
+/** The entries of the conversation, a line of text for each of their lines, without notes and times. */
 export async function conversation(page: Page): Promise<string[]> {
   return page
     .locator('li')

@@ -73,8 +73,8 @@ interface Subscribed {
 }
 
 /**
- * Starts a browser for the tests of a `describe`, and closes it after them. Returns what opens a page that subscribes to
- * a server whose stream gives `answers` in turn, and the last of them again and again.
+ * Starts a browser for the tests of a `describe`, and closes it after them. Returns what opens a page that
+ * subscribes to a server whose stream gives `answers` in turn, and the last of them again and again.
  */
 export function pages(): (answers: RequestListener[], options?: PageOptions) => Promise<Subscribed> {
   let browser: Browser;

@@ -22,7 +22,8 @@ export interface Quotes {
 const HISTORY_LENGTH = Number(process.env['HISTORY_LENGTH'] ?? 1000);
 const MESSAGES_PER_SECOND = Number(process.env['MESSAGES_PER_SECOND'] ?? 20);
 
-// Part of each ID: after a restart the numbers begin again, and an ID of the last run says nothing about this one.
+// Part of each ID: after a restart the numbers begin again, and an ID of the last run says nothing about this
+// one.
 const run = randomUUID().slice(0, 8);
 const prices: Record<string, number> = { Espresso: 240, Mate: 310, Tea: 190 };
 const history: Message<Quotes>[] = [];

@@ -65,7 +65,8 @@ app.delete('/chats/:id', (req, res) => {
   res.sendStatus(204);
 });
 
-// For a client that streams from this POST: see streamFromPost.ts. What is lost on the way can't be asked for again.
+// For a client that streams from this POST: see streamFromPost.ts. What is lost on the way can't be asked for
+// again.
 app.post('/answers', express.json(), checkPrompt, (req, res) => {
   openEventStream<AnswerEvents>(req, res, async (stream) => {
     for await (const token of model(req.body.prompt, stream.signal)) {

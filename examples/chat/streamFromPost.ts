@@ -1,8 +1,8 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 
 /**
- * Yields an answer straight from the response to a POST. Shorter than a chat with an ID, but nothing brings back what a cut takes:
- * use it where the client can ask again. Throws if the answer is not complete.
+ * Yields an answer straight from the response to a POST. Shorter than a chat with an ID, but nothing brings
+ * back what a cut takes: use it where the client can ask again. Throws if the answer is not complete.
  */
 export async function* streamFromPost(
   url: string,

@@ -40,8 +40,8 @@ api.use((req, _res, next) => {
 // Before any refusal, or else the page can't read its status. `*` is not allowed with cookies.
 api.use(cors({ origin: `http://localhost:${port}`, credentials: true, methods: ['GET', 'POST', 'DELETE'] }));
 
-// Another origin, but the same site, as app.example.com and api.example.com are. For another site the cookie would
-// need `SameSite=None; Secure`, and some browsers would block it even so: use a token there.
+// Another origin, but the same site, as app.example.com and api.example.com are. For another site the cookie
+// would need `SameSite=None; Secure`, and some browsers would block it even so: use a token there.
 const cookie = {
   httpOnly: true,
   sameSite: 'strict',
@@ -49,7 +49,8 @@ const cookie = {
 } as const;
 
 api.post('/session', express.json(), (req, res) => {
-  const session: Session = { user: String(req.body?.user), streams: new Set(), isOver: false }; // check a password here
+  // Check a password here.
+  const session: Session = { user: String(req.body?.user), streams: new Set(), isOver: false };
   setTimeout(() => end(session), SESSION_MS);
   res
     .cookie('session', keep(sessions, session, SESSION_MS), { ...cookie, maxAge: SESSION_MS })

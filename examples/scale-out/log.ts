@@ -25,12 +25,12 @@ const KEY = 'log';
 const SNAPSHOT_LENGTH = 20;
 const PAGE_LENGTH = 100;
 
-/** Opens the log in Redis that all servers share. It keeps the newest `maxLength` entries, and up to 100 more. */
+/** Opens the log in Redis that all servers share. It keeps `maxLength` entries, and up to 100 more. */
 export async function openLog(url: string, maxLength: number): Promise<Log> {
   // A connection that dies without a word is found by its silence.
   const options = { url, pingInterval: 5000, socket: { socketTimeout: 12_000 } };
   const redis = createClient(options).on('error', report);
-  const blocking = createClient(options).on('error', report); // whatever follows a blocking XREAD would wait for it
+  const blocking = createClient(options).on('error', report); // what follows a blocking XREAD waits for it
   await Promise.all([redis.connect(), blocking.connect()]);
 
   const readers = new Map<EventStream<LogEvents>, (entry: Entry) => void>();
@@ -46,7 +46,8 @@ export async function openLog(url: string, maxLength: number): Promise<Log> {
   async function follow(stream: EventStream<LogEvents>, lastId: string): Promise<void> {
     let position = lastId === '' ? await sendSnapshot() : lastId;
     do {
-      // A page begins with the entry that the last one ended with. If that has been trimmed, so may others after it.
+      // A page begins with the entry that the last one ended with. If that has been trimmed, so may others
+      // after it.
       const [first, ...entries] = await page(position);
       if (first?.id === position) {
         for (const entry of entries) send(entry);

@@ -17,7 +17,7 @@ test('a stream resumes after the last event ID', async () => {
   expect(text).toMatch(/^retry: \d+\n\nid: 42\ndata: 42\n\nid: 43\ndata: 43\n\n$/);
 });
 
-/** Reads a stream until it has sent `last`, then leaves: a client such as supertest would wait for the end. */
+/** Reads a stream until it has sent `last`, then leaves: supertest would wait for the end. */
 async function read(path: string, headers: Record<string, string>, last: string): Promise<string> {
   const server = app.listen(0);
   await once(server, 'listening');
