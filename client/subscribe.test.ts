@@ -2,7 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { EventSource } from 'eventsource';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/support/browser.ts';
-import { listen } from '../e2e/support/testServer.ts';
+import { eventually, listen } from '../e2e/support/testServer.ts';
 import {
   BACKOFF_CAP_MS,
   HEAD_TIMEOUT_MS,
@@ -155,9 +155,9 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
 
   test('asks for no reason once it was paused', async () => {
     const { page, requests } = await open([answer(503)], { head: silence, fakeClock: true });
-    await vi.waitUntil(() => requests.length === 2);
+    await eventually(() => requests.length === 2);
     await page.evaluate(() => window.source.pause());
-    await vi.waitUntil(() => requests[1]?.socket.destroyed);
+    await eventually(() => requests[1]?.socket.destroyed);
     await page.clock.runFor(HEAD_TIMEOUT_MS + BACKOFF_CAP_MS);
     expect(await states(page)).toEqual(['connecting', 'reconnecting', 'paused']);
   });
@@ -326,7 +326,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       window.source.close();
       window.begin(`${given}?refused`, { withCredentials: true });
     }, url);
-    await vi.waitUntil(() => requests.length === 4);
+    await eventually(() => requests.length === 4);
     expect(requests.map(({ method, headers }) => [method, headers.cookie])).toEqual([
       ['GET', undefined],
       ['GET', 'session=abc'],
@@ -385,7 +385,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       ['message', 'b', '2'],
     ]);
     expect(requests[1]?.url).toBe('/stream?lastEventId=1');
-    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+    await eventually(() => requests[0]?.socket.destroyed);
   });
 
   test('keeps a connection on which something is heard in time', async () => {
@@ -399,7 +399,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       fakeClock: true,
     });
     for (let n = 1; n <= 3; n++) {
-      await vi.waitUntil(() => responses.length === 1);
+      await eventually(() => responses.length === 1);
       responses[0]?.write(`id: ${n}\ndata: ${n}\n\n`);
       await untilMessages(page, n);
       await page.clock.runFor(4000);
@@ -432,7 +432,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     expect(await states(page)).toEqual(['connecting', 'open']);
     expect(requests.length).toBe(1);
     await page.clock.runFor(41_000);
-    await vi.waitUntil(() => requests.length === 2);
+    await eventually(() => requests.length === 2);
     expect(await page.evaluate(() => window.messages)).toEqual([]);
   });
 
@@ -508,7 +508,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
     await untilMessages(page, 1);
     await page.evaluate(() => window.source.pause());
-    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+    await eventually(() => requests[0]?.socket.destroyed);
     await page.evaluate(() => window.source.resume());
     await page.evaluate(() => window.source.resume());
     await untilMessages(page, 2);
@@ -555,7 +555,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       'Uncaught Error: not c',
     ]);
     await page.evaluate(() => window.source.drop());
-    await vi.waitUntil(() => requests.length === 3);
+    await eventually(() => requests.length === 3);
     expect(requests[2]?.url).toBe('/stream?lastEventId=3');
   });
 
@@ -611,7 +611,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       window.source.resume();
       window.source.drop();
     });
-    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+    await eventually(() => requests[0]?.socket.destroyed);
     await page.evaluate(() => fetch('/a-round-trip-later'));
     expect(requests.length).toBe(1);
     expect(await page.evaluate(() => [window.statuses, window.source.status])).toEqual([
@@ -731,7 +731,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     });
     const origin = new URL(page.url()).origin;
     await page.goto(`${origin}/elsewhere`);
-    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+    await eventually(() => requests[0]?.socket.destroyed);
     expect(requests.length).toBe(1);
     await page.goBack({ waitUntil: 'commit' });
     expect((await untilMessages(page, 2)).map(([, data]) => data)).toEqual(['a', 'b']);
@@ -746,7 +746,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     await untilMessages(page, 1);
     await hide(page, true);
     await page.waitForFunction(() => window.statuses.at(-1)?.state === 'paused');
-    await vi.waitUntil(() => requests[0]?.socket.destroyed);
+    await eventually(() => requests[0]?.socket.destroyed);
     expect(requests.length).toBe(1);
     await hide(page, false);
     await untilMessages(page, 2);
@@ -814,7 +814,7 @@ describe('a subscription on Node, with the package eventsource', () => {
       { onStatus: (status) => statuses.push(status) },
     );
     onTestFinished(subscription.close);
-    await vi.waitUntil(() => subscription.status.state === 'closed', { timeout: 20_000 });
+    await eventually(() => subscription.status.state === 'closed');
     expect(received).toEqual(['a', 'b']);
     expect(statuses.at(-1)).toEqual({ state: 'closed', status: 403 });
     expect(asked(requests)).toEqual([

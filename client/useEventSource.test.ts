@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { build, type Rollup } from 'vite';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { isBrowserMissing, launchBrowser } from '../e2e/support/browser.ts';
-import { listen } from '../e2e/support/testServer.ts';
+import { eventually, listen } from '../e2e/support/testServer.ts';
 
 const PAGE = '<!doctype html><body><script type="module" src="/script.js"></script>';
 
@@ -47,16 +47,16 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
   test('holds one connection under StrictMode and none after the component has gone', async () => {
     const { page, open } = await mount();
     expect(await page.evaluate(() => window.hook.mounts)).toBe(2);
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     await page.evaluate(() => fetch('/a-round-trip-later'));
     expect(open.filter(({ req }) => req.url === '/stream').length).toBe(1);
     await page.evaluate(() => window.hook.unmount());
-    await vi.waitUntil(() => !open.some(({ req }) => req.url === '/stream'));
+    await eventually(() => !open.some(({ req }) => req.url === '/stream'));
   });
 
   test('calls the newest handler, and a new one makes no new connection', async () => {
     const { page, requests, open } = await mount();
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     const before = requests.length;
     open[0]?.write('id: 1\ndata: a\n\n');
     await untilReceived(page, 1);
@@ -71,21 +71,21 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('closes the old connection at another URL, and starts that stream from its beginning', async () => {
     const { page, requests, open } = await mount();
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     open[0]?.write('id: 41\ndata: a\n\n');
     await untilReceived(page, 1);
     await page.evaluate(() => {
       window.hook.url = '/other-stream';
       window.hook.render();
     });
-    await vi.waitUntil(() => open.length === 1 && open[0]?.req.url === '/other-stream');
+    await eventually(() => open.length === 1 && open[0]?.req.url === '/other-stream');
     expect(requests.at(-1)?.headers['last-event-id']).toBeUndefined();
     await untilState(page, 'open');
   });
 
   test('never gives a message of the old stream to the handlers of another URL', async () => {
     const { page, open } = await mount();
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     await page.evaluate(() => {
       const old = window.hook.sources.at(-1);
       window.hook.onCommit = () => old?.dispatchEvent(new MessageEvent('message', { data: 'old' }));
@@ -93,7 +93,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
       window.hook.label = 'second';
       window.hook.render();
     });
-    await vi.waitUntil(() => open.length === 1 && open[0]?.req.url === '/other-stream');
+    await eventually(() => open.length === 1 && open[0]?.req.url === '/other-stream');
     open[0]?.write('data: new\n\n');
     expect(await untilReceived(page, 1)).toEqual(['second:new']);
   });
@@ -112,7 +112,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('keeps its connection while a Suspense boundary shows the fallback', async () => {
     const { page, requests, open } = await mount();
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     const before = requests.length;
     await page.evaluate(() => {
       window.hook.pending = new Promise(() => {});
@@ -126,7 +126,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('lets React batch: a hundred messages that arrive at once are few renders', async () => {
     const { page, open } = await mount();
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     await page.evaluate(() => (window.hook.commits.length = 0));
     open[0]?.write(hundred);
     await untilReceived(page, 100);
@@ -136,7 +136,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('renders once a message where the handler asks for it with flushSync', async () => {
     const { page, open } = await mount({ isFlushed: true });
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     await page.evaluate(() => (window.hook.commits.length = 0));
     open[0]?.write(hundred);
     await untilReceived(page, 100);
@@ -158,12 +158,12 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('drops the connection and comes back', async () => {
     const { page, requests, open } = await mount();
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     open[0]?.write('id: 7\ndata: a\n\n');
     await untilReceived(page, 1);
     const before = requests.length;
     await page.evaluate(() => window.hook.drop());
-    await vi.waitUntil(() => requests.length > before, 30_000); // for the backoff
+    await eventually(() => requests.length > before); // for the backoff
     await untilState(page, 'open');
     expect(requests.slice(before).map(({ url }) => url)).toEqual(['/stream?lastEventId=7']);
   });
@@ -174,7 +174,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     expect(requests.map(({ url }) => url)).toEqual(['/a-round-trip-later']);
     await enable(page, true);
     await untilState(page, 'open');
-    const stream = await vi.waitUntil(() => open.find(({ req }) => req.url === '/stream'));
+    const stream = await eventually(() => open.find(({ req }) => req.url === '/stream'));
     stream.write('id: 7\ndata: a\n\n');
     await untilReceived(page, 1);
     const closed = once(stream, 'close');
@@ -201,7 +201,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('calls the newest function for the URL, and another function makes no new connection', async () => {
     const { page, requests, open } = await mount({ isAsked: true });
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     open[0]?.write('id: 7\ndata: a\n\n');
     await untilReceived(page, 1);
     const before = requests.length;
@@ -211,7 +211,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     });
     await page.evaluate(() => fetch('/a-round-trip-later'));
     await page.evaluate(() => window.hook.drop());
-    await vi.waitUntil(() => requests.length === before + 2);
+    await eventually(() => requests.length === before + 2);
     expect(requests.slice(before).map(({ url }) => url)).toEqual([
       '/a-round-trip-later',
       '/stream?label=second&lastEventId=7',
@@ -221,20 +221,20 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
   test('begins after an ID that was kept elsewhere, also under StrictMode, and goes on from there', async () => {
     const { page, requests, open } = await mount({ lastEventId: '41' });
     expect(requests.at(-1)?.url).toBe('/stream?lastEventId=41');
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     open[0]?.write('id: 42\ndata: a\n\n');
     await untilReceived(page, 1);
     await page.evaluate(() => window.hook.drop());
-    await vi.waitUntil(() => requests.at(-1)?.url === '/stream?lastEventId=42');
+    await eventually(() => requests.at(-1)?.url === '/stream?lastEventId=42');
   });
 
   test('holds no connection in a hidden Activity, and goes on where it was when that is shown', async () => {
     const { page, requests, open } = await mount();
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     open[0]?.write('id: 7\ndata: a\n\n');
     await untilReceived(page, 1);
     await activity(page, 'hidden');
-    await vi.waitUntil(() => open.length === 0);
+    await eventually(() => open.length === 0);
     const before = requests.length;
     await activity(page, 'visible');
     await untilState(page, 'open');
@@ -260,7 +260,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('pauses without a connection and resumes after the last message', async () => {
     const { page, requests, open } = await mount();
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     open[0]?.write('id: 7\ndata: a\n\n');
     await untilReceived(page, 1);
     const closed = open[0] && once(open[0], 'close');
@@ -274,7 +274,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('stays closed when the stream has finished', async () => {
     const { page, requests, open } = await mount();
-    await vi.waitUntil(() => open.length === 1);
+    await eventually(() => open.length === 1);
     open[0]?.end('event: end\ndata: \n\n');
     await untilState(page, 'closed');
     const before = requests.length;

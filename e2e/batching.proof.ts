@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import type { ServerResponse } from 'node:http';
 import { build, type Rollup } from 'vite';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { isBrowserMissing, launchBrowser, POLLING } from './support/browser.ts';
-import { listen } from './support/testServer.ts';
+import { eventually, listen } from './support/testServer.ts';
 
 /** A heavy component. */
 const RENDER_MS = 8;
@@ -68,7 +68,7 @@ test.skipIf(isBrowserMissing())(
 
     const busy = await longestTask(async () => {
       const timer = setInterval(() => stream?.write(frames(1)), 1000 / MESSAGES_PER_S);
-      await vi.waitUntil(() => sent >= 5 * MESSAGES_PER_S, { timeout: 30_000 });
+      await eventually(() => sent >= 5 * MESSAGES_PER_S);
       clearInterval(timer);
     });
     const replay = await longestTask(() => stream?.write(frames(3000)));

@@ -1,9 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { isMissing, programPath } from './support/browser.ts';
 import { startServer, type ServerProcess } from './support/processes.ts';
+import { eventually } from './support/testServer.ts';
 
 const TICK_MS = 100;
 
@@ -38,7 +39,7 @@ async function read(program: string, ...args: string[]): Promise<{ output: strin
   const child = spawn(program, args);
   let output = '';
   child.stdout.on('data', (chunk) => (output += String(chunk)));
-  await vi.waitUntil(() => output.includes('data: 5'), { timeout: 30_000 });
+  await eventually(() => output.includes('data: 5'));
   const closed = once(child, 'close'); // it may close before the server's own end is known
   await server.stop();
   const [code] = await closed;

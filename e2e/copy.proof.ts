@@ -6,6 +6,7 @@ import { EventSource } from 'eventsource';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { subscribe, type Handlers, type Status } from '../client/subscribe.ts';
 import { freePort, launch, listeningOn, type ServerProcess } from './support/processes.ts';
+import { eventually } from './support/testServer.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
 /** The three files, and a server and a page of another product. */
@@ -76,7 +77,7 @@ function read(
 }
 
 async function untilClosed(statuses: Status[]): Promise<void> {
-  await vi.waitUntil(() => statuses.at(-1)?.state === 'closed', { timeout: 20_000 });
+  await eventually(() => statuses.at(-1)?.state === 'closed');
 }
 
 test('the copied files and what uses them compile under strict types', () => {
@@ -87,7 +88,7 @@ test('the copied files and what uses them compile under strict types', () => {
 
 test('the clock tells the time', async () => {
   const { messages } = read('/clock', 'time');
-  await vi.waitUntil(() => messages.length === 2, { timeout: 20_000 });
+  await eventually(() => messages.length === 2);
   for (const [, data] of messages) expect(new Date(data).toISOString()).toBe(data);
 });
 
@@ -100,7 +101,7 @@ test('the job finishes, and its client does not reconnect', async () => {
 
 test('orders are objects with a name', async () => {
   const { messages } = read('/orders', 'order');
-  await vi.waitUntil(() => messages.length === 2, { timeout: 20_000 });
+  await eventually(() => messages.length === 2);
   expect(messages).toEqual([
     ['order', '{"item":"tea","cups":2}'],
     ['order', '{"item":"mate","cups":1}'],
@@ -116,10 +117,10 @@ test('a handler may pause, and what came in the same chunk comes again when it r
     },
   });
   onTestFinished(subscription.close);
-  await vi.waitUntil(() => ids.length > 0);
+  await eventually(() => ids.length > 0);
   expect(ids).toEqual(['1']);
   subscription.resume();
-  await vi.waitUntil(() => ids.length > 1);
+  await eventually(() => ids.length > 1);
   expect(ids).toEqual(['1', '2']);
 });
 

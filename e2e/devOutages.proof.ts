@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { isBrowserMissing } from './support/browser.ts';
 import { devPage } from './support/devPage.ts';
 import { expectToGoOn } from './support/shown.ts';
+import { eventually } from './support/testServer.ts';
 
 describe.skipIf(isBrowserMissing())('under npm run dev', () => {
   const { page, folder, edit, fetch } = devPage();
@@ -28,18 +29,18 @@ describe.skipIf(isBrowserMissing())('under npm run dev', () => {
     'server code that %s is an outage of the stream, not of the page, and its correction ends it',
     async (_what, file, change) => {
       const restore = await edit(file, change);
-      await expect.poll(async () => (await fetch('/health')).status).toBe(500);
+      await eventually(async () => (await fetch('/health')).status === 500);
       expect((await fetch('/')).status).toBe(200);
       await page().getByRole('status').getByText('reconnecting').waitFor();
       await restore();
-      await expect.poll(async () => (await fetch('/health')).status).toBe(200);
+      await eventually(async () => (await fetch('/health')).status === 200);
     },
   );
 
   test('an import of a missing file is an outage that the new file ends', async () => {
     await edit('server/app.ts', (text) => `import './new.ts';\n${text}`);
-    await expect.poll(async () => (await fetch('/health')).status).toBe(500);
+    await eventually(async () => (await fetch('/health')).status === 500);
     await writeFile(join(folder(), 'server', 'new.ts'), '');
-    await expect.poll(async () => (await fetch('/health')).status).toBe(200);
+    await eventually(async () => (await fetch('/health')).status === 200);
   });
 });

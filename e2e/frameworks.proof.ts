@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { launch, startServer, type Launched } from './support/processes.ts';
+import { eventually } from './support/testServer.ts';
 
 const folder = join(import.meta.dirname, 'frameworks');
 const STREAM = /^retry: \d+\n\nid: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\nevent: end\ndata: \n\n$/;
@@ -18,7 +19,7 @@ let servers: Launched;
 beforeAll(async () => {
   execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, shell: true });
   servers = launch([process.execPath, '--import', 'tsx', join(folder, 'servers.js')]);
-  await vi.waitUntil(() => servers.output().includes('injected'), { timeout: 60_000 });
+  await eventually(() => servers.output().includes('injected'));
 });
 afterAll(() => servers.stop());
 
@@ -42,12 +43,12 @@ test('a stream that ends can be read by Fastify’s inject', () => {
 test('a middleware that would hold messages back is found out at once', async () => {
   const asked = fetch(url('polka compression of all'), { headers: { 'Accept-Encoding': 'gzip' } });
   await expect(asked).rejects.toThrow('fetch failed');
-  await vi.waitUntil(() => servers.output().includes('error Content-Encoding: expected none'));
+  await eventually(() => servers.output().includes('error Content-Encoding: expected none'));
 });
 
 test('OpenTelemetry has a span for the stream when it has ended', async () => {
   await (await fetch(url('opentelemetry'))).text();
-  await vi.waitUntil(() => /^spans [1-9]/m.test(servers.output()));
+  await eventually(() => /^spans [1-9]/m.test(servers.output()));
 });
 
 test('@microsoft/fetch-event-source comes back to a server that was killed', async () => {
@@ -72,12 +73,12 @@ test('@microsoft/fetch-event-source comes back to a server that was killed', asy
       return 50; // ms until the next attempt
     },
   });
-  await vi.waitUntil(() => ids.length >= 3, { timeout: 30_000 });
+  await eventually(() => ids.length >= 3);
   await server.stop();
-  await vi.waitUntil(() => errors > 0, { timeout: 30_000 });
+  await eventually(() => errors > 0);
   const again = await startServer({ TICK_MS: '100', PORT: String(server.port) });
   onTestFinished(() => again.stop());
   const before = ids.length;
-  await vi.waitUntil(() => ids.length >= before + 3, { timeout: 30_000 });
+  await eventually(() => ids.length >= before + 3);
   expect(ids).toEqual(Array.from({ length: ids.length }, (_, i) => String(i + 1)));
 });

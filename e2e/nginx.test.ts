@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { createGunzip } from 'node:zlib';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { isNginxMissing, startNginx } from './support/nginx.ts';
 import { isListening, startServer, type ServerProcess } from './support/processes.ts';
+import { eventually } from './support/testServer.ts';
 
 describe.skipIf(isNginxMissing())('behind nginx', () => {
   test('frames arrive one by one, compressed', async () => {
@@ -13,7 +14,7 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
     expect(answer.headers['content-encoding']).toBe('gzip');
     const frames: string[] = [];
     answer.pipe(createGunzip()).on('data', (chunk) => frames.push(String(chunk)));
-    await vi.waitUntil(() => frames.length >= 4);
+    await eventually(() => frames.length >= 4);
     const expected = ['id: 1\ndata: 1\n\n', 'id: 2\ndata: 2\n\n', 'id: 3\ndata: 3\n\n'];
     expect(frames.join('')).toContain(expected.join(''));
   });
@@ -23,7 +24,7 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
     const answer = await ask(port, { headers: { 'Last-Event-ID': '41' } });
     let text = '';
     answer.on('data', (chunk) => (text += chunk));
-    await vi.waitUntil(() => text.includes('data: 42\n\n'));
+    await eventually(() => text.includes('data: 42\n\n'));
     expect(text).toMatch(/^retry: \d+\n\nid: 42\n/);
   });
 
@@ -41,10 +42,10 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
     // Half a request keeps it open until its deadline.
     const half = connect(portOf(draining), '127.0.0.1', () => half.write('GET /count HTTP/1.1\r\n'));
     onTestFinished(() => void half.destroy());
-    await vi.waitUntil(() => half.bytesWritten > 0);
+    await eventually(() => half.bytesWritten > 0);
     await fetch(`${draining.url}/health`); // it has the half request when it answers this one
     draining.child.kill('SIGTERM');
-    await vi.waitUntil(async () => !(await isListening(portOf(draining))));
+    await eventually(async () => !(await isListening(portOf(draining))));
     for (let i = 0; i < 4; i++) expect((await ask(port)).statusCode).toBe(200);
     expect(draining.child.exitCode).toBe(null);
   });

@@ -3,6 +3,7 @@ import { isBrowserMissing, untilShown } from './support/browser.ts';
 import { builtPage } from './support/builtPage.ts';
 import { startServer, type ServerProcess } from './support/processes.ts';
 import { conversation, expectToGoOn, shown, untilStatus, upTo } from './support/shown.ts';
+import { eventually } from './support/testServer.ts';
 
 const ANSWER = '← 200\nContent-Type: text/event-stream';
 
@@ -52,7 +53,7 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
     await untilShown(page, 2);
     await page.getByRole('button', { name: 'Pause' }).click();
     await untilStatus(page, /^paused$/);
-    await expect.poll(async () => (await (await fetch(`${url}/health`)).json()).connections).toBe(0);
+    await eventually(async () => (await (await fetch(`${url}/health`)).json()).connections === 0);
     await page.getByRole('button', { name: 'Resume' }).click();
     await expectToGoOn(page, 3);
   });
@@ -74,7 +75,7 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
     await untilShown(page, 2);
     expect((await (await fetch(`${url}/health`)).json()).connections).toBe(1);
     await page.goto('about:blank');
-    await expect.poll(async () => (await (await fetch(`${url}/health`)).json()).connections).toBe(0);
+    await eventually(async () => (await (await fetch(`${url}/health`)).json()).connections === 0);
   });
 
   test('says after a cut where it resumed, in words, in the conversation and on the line', async () => {
@@ -136,7 +137,7 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
       const numbers = await shown(page);
       return numbers.slice(numbers.lastIndexOf(0));
     };
-    await expect.poll(async () => (await record()).length).toBeGreaterThan(3);
+    await eventually(async () => (await record()).length > 3);
     expect((await record()).slice(0, 4)).toEqual([0, 1, 2, 3]);
     expect((await conversation(page)).slice(0, 2)).toEqual([
       '→ GET /count\nAccept: text/event-stream',

@@ -1,8 +1,9 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { isBrowserMissing, launchBrowser, untilShown } from './support/browser.ts';
 import { isNginxMissing, startNginx, type Nginx } from './support/nginx.ts';
 import { startServer, type ServerProcess } from './support/processes.ts';
+import { eventually } from './support/testServer.ts';
 
 const TABS = 20;
 
@@ -72,7 +73,7 @@ async function openTabs(context: BrowserContext, url: string, count: number): Pr
   await first.evaluate((others) => {
     for (let n = 0; n < others; n++) window.open(location.href);
   }, count - 1);
-  await vi.waitUntil(() => context.pages().length === count);
+  await eventually(() => context.pages().length === count);
   return context.pages();
 }
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { createApp, DRAIN_WINDOW_MS, type AppOptions } from './app.ts';
 import { createExpressServer } from './expressServer.ts';
 import { body, request } from '../e2e/support/rawHttp.ts';
-import { listen, type Connection, type TestServer } from '../e2e/support/testServer.ts';
+import { eventually, listen, type Connection, type TestServer } from '../e2e/support/testServer.ts';
 
 const GET_COUNT = request('GET', '/count');
 
@@ -236,7 +236,7 @@ describe('connections', () => {
   test('half a request takes no place and no timer', async () => {
     const server = await start();
     const half = server.send(GET_COUNT.slice(0, -2));
-    await vi.waitFor(async () => expect(await connectionsOf(server)).toBe(1));
+    await eventually(async () => (await connectionsOf(server)) === 1);
     await expectConnections(server, 0);
     expect(vi.getTimerCount()).toBe(0);
     half.socket.write('\r\n');
@@ -334,5 +334,5 @@ async function expectConnections(server: TestServer, n: number): Promise<void> {
   await vi.waitFor(async () => {
     const answer = await server.send(request('GET', '/health', 'Connection: close')).closed;
     expect(body(answer)).toBe(`{"status":"ok","connections":${n}}`);
-  });
+  }, 20_000);
 }

@@ -3,9 +3,10 @@ import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
 import { ended, runServer, startServer, type ServerProcess } from '../e2e/support/processes.ts';
+import { eventually } from '../e2e/support/testServer.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
 
@@ -65,7 +66,7 @@ test('a connection carries a hundred requests, so that nobody pipelines without 
   let received = '';
   client.setEncoding('utf8').on('data', (chunk: string) => (received += chunk));
   client.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(101));
-  await vi.waitUntil(() => received.includes(' 503 '));
+  await eventually(() => received.includes(' 503 '));
   expect(received.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(100);
 });
 
@@ -103,7 +104,7 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
     onTestFinished(() => void supervisor.kill());
     let printed = '';
     supervisor.stdout.setEncoding('utf8').on('data', (chunk: string) => (printed += chunk));
-    await vi.waitUntil(() => printed.endsWith('\n'), 10_000);
+    await eventually(() => printed.endsWith('\n'));
     const stream = await readStream(printed.trim());
     await stream.until('retry: ');
     supervisor.kill('SIGTERM');
@@ -115,7 +116,7 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
   test('what is still open at the deadline is cut and the exit code is 0, also when a closing terminal sends SIGHUP twice', async () => {
     const { child, url, output } = await start();
     const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
-    await vi.waitUntil(() => half.bytesWritten > 0);
+    await eventually(() => half.bytesWritten > 0);
     // The server has the half request when it answers one that came later.
     await fetch(`${url}/health`);
     child.kill('SIGHUP');
@@ -130,7 +131,7 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
     const { child, url, output } = await start();
     const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
     half.on('error', () => {});
-    await vi.waitUntil(() => half.bytesWritten > 0);
+    await eventually(() => half.bytesWritten > 0);
     await fetch(`${url}/health`);
     child.kill('SIGTERM');
     await refused(url);
@@ -152,7 +153,7 @@ function refused(url: string): Promise<boolean> {
       () => false,
       () => true,
     );
-  return vi.waitUntil(isRefused, 10_000);
+  return eventually(isRefused);
 }
 
 /** Reads `/count` with fetch, a client that knows nothing of event streams. */
@@ -169,5 +170,5 @@ async function readStream(
     return received;
   })();
   closed.catch(() => {}); // aborted at the end of the test
-  return { until: (wanted) => vi.waitUntil(() => received.includes(wanted)), closed };
+  return { until: (wanted) => eventually(() => received.includes(wanted)), closed };
 }

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Express } from 'express';
 import supertest from 'supertest';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp } from './app.ts';
 import { request } from '../e2e/support/rawHttp.ts';
-import { listen } from '../e2e/support/testServer.ts';
+import { eventually, listen } from '../e2e/support/testServer.ts';
 
 /** More than is read at once: a file that is read to its end is closed. */
 const FILE_BYTES = 200_000;
@@ -83,7 +83,7 @@ describe('requests pipelined behind', () => {
     await Promise.all(clients.map((client) => client.until('retry: ')));
     await server.send(last).closed; // its file is opened after theirs
     for (const client of clients) client.socket.destroy();
-    await vi.waitUntil(async () => (await countDescriptors()) <= descriptors, 20_000);
+    await eventually(async () => (await countDescriptors()) <= descriptors);
   });
 });
 

@@ -1,10 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { isBrowserMissing } from '../support/browser.ts';
-import { browserPages, listen, read, startExample, WAIT } from '../support/examples.ts';
+import { browserPages, listen, read, startExample } from '../support/examples.ts';
 import { freePort } from '../support/processes.ts';
 import { generator, randomSeed } from '../support/random.ts';
 import type { Reader } from '../support/reader.ts';
+import { eventually } from '../support/testServer.ts';
 
 const open = browserPages();
 
@@ -17,7 +18,7 @@ test(`${READERS} readers at 20 messages a second lose none, though a tenth of th
   const random = generator(seed);
   const { url } = await startExample('broadcast');
   const readers = Array.from({ length: READERS }, () => read(`${url}/quotes`));
-  await vi.waitUntil(() => readers.every(({ received }) => received.length > 0), WAIT);
+  await eventually(() => readers.every(({ received }) => received.length > 0));
   let cuts = 0;
   for (let second = 0; second < SECONDS; second += 1) {
     await setTimeout(1000);
@@ -25,7 +26,7 @@ test(`${READERS} readers at 20 messages a second lose none, though a tenth of th
     cuts += READERS / 10;
   }
   const last = Math.max(...readers.map(newest));
-  await vi.waitUntil(() => readers.every((reader) => newest(reader) >= last), WAIT);
+  await eventually(() => readers.every((reader) => newest(reader) >= last));
 
   let count = 0;
   for (const { received } of readers) {
@@ -48,11 +49,11 @@ test.skipIf(isBrowserMissing())('a restart is noticed, also at the same numbers'
   const page = await open(server.url);
   await page.getByRole('row').first().waitFor();
   const reader = read(`${server.url}/quotes`);
-  await vi.waitUntil(() => received.length > 3 && reader.received.length > 0, WAIT);
+  await eventually(() => received.length > 3 && reader.received.length > 0);
   await server.stop();
   const before = received.length;
   await startExample('broadcast', { PORT: port, MESSAGES_PER_SECOND: '50' });
-  await vi.waitUntil(() => received.length > before + 3, WAIT);
+  await eventually(() => received.length > before + 3);
   expect(received.slice(before, before + 3).map((text) => text.split(' ')[0])).toEqual([
     'reset',
     'snapshot',
@@ -60,7 +61,7 @@ test.skipIf(isBrowserMissing())('a restart is noticed, also at the same numbers'
   ]);
   const [run] = reader.received[0]?.id.split('-') ?? [];
   const other = read(`${server.url}/quotes`, `${run}-1`);
-  await vi.waitUntil(() => other.received.length > 0, WAIT);
+  await eventually(() => other.received.length > 0);
   expect(other.received[0]?.event).toBe('reset');
   await page.getByRole('alert').filter({ hasText: 'Some prices were missed.' }).waitFor();
 });
@@ -68,16 +69,16 @@ test.skipIf(isBrowserMissing())('a restart is noticed, also at the same numbers'
 test('an ID that the history does not reach back to gets a reset and a snapshot', async () => {
   const { url } = await startExample('broadcast', { MESSAGES_PER_SECOND: '50', HISTORY_LENGTH: '5' });
   const reader = read(`${url}/quotes`);
-  await vi.waitUntil(() => reader.received.length > 10, WAIT);
+  await eventually(() => reader.received.length > 10);
   const [early, late] = [reader.received[1]?.id ?? '', reader.received.at(-1)?.id ?? ''];
   const run = early.split('-')[0];
   for (const id of [early, `${run}-99999`, `${run}-x`, 'x', '-1']) {
     const other = read(`${url}/quotes`, id);
-    await vi.waitUntil(() => other.received.length > 1, WAIT);
+    await eventually(() => other.received.length > 1);
     expect(other.received.slice(0, 2).map(({ event }) => event)).toEqual(['reset', 'snapshot']);
   }
   const next = read(`${url}/quotes`, reader.received.at(-1)?.id ?? late);
-  await vi.waitUntil(() => next.received.length > 0, WAIT);
+  await eventually(() => next.received.length > 0);
   expect(next.received[0]?.event).toBe('price');
 });
 

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { streamFromPost } from '../../examples/chat/streamFromPost.ts';
 import { isBrowserMissing } from '../support/browser.ts';
-import { browserPages, listen, openBeside, read, startExample, WAIT } from '../support/examples.ts';
+import { browserPages, listen, openBeside, read, startExample } from '../support/examples.ts';
 import { freePort } from '../support/processes.ts';
 import type { Reader } from '../support/reader.ts';
+import { eventually } from '../support/testServer.ts';
 
 const open = browserPages();
 
@@ -38,11 +39,11 @@ test('an answer survives cuts, and later readers get the same', async () => {
     if (!isAtItsEnd(first)) first.cut();
   }
   const late = read(chat);
-  await vi.waitUntil(() => isAtItsEnd(late), WAIT);
+  await eventually(() => isAtItsEnd(late));
   expect(textOf(late)).toContain('“Hello”\n\nThis answer');
   expect(first.received).toEqual(late.received);
   expect(late.received.at(-2)?.data).toBe('complete');
-  await vi.waitUntil(() => others.includes('ended complete'), WAIT);
+  await eventually(() => others.includes('ended complete'));
   expect(others).toEqual(late.received.slice(0, -1).map(({ event, data }) => `${event} ${data}`));
 });
 
@@ -50,7 +51,7 @@ test('curl resumes it', async () => {
   const { url } = await startExample('chat', { TOKEN_MS: '1' });
   const chat = await ask(url, 'Hello');
   const whole = read(chat);
-  await vi.waitUntil(() => isAtItsEnd(whole), WAIT);
+  await eventually(() => isAtItsEnd(whole));
   const id = whole.received.length - 3;
   const text = execFileSync('curl', ['-sN', '-H', `Last-Event-ID: ${id}`, chat], { encoding: 'utf8' });
   expect(text).toMatch(
@@ -62,16 +63,16 @@ test('a reload within the grace loses nothing; after it the model is stopped', a
   const { url, output } = await startExample('chat', { TOKEN_MS: '20', GRACE_MS: '300' });
   const chat = await ask(url, 'Hello');
   const reader = read(chat);
-  await vi.waitUntil(() => reader.received.length > 2, WAIT);
+  await eventually(() => reader.received.length > 2);
   reader.leave();
   await setTimeout(100);
   reader.connect();
   const before = reader.received.length;
-  await vi.waitUntil(() => reader.received.length > before + 2, WAIT);
+  await eventually(() => reader.received.length > before + 2);
   reader.leave();
   await setTimeout(600);
   reader.connect();
-  await vi.waitUntil(() => isAtItsEnd(reader), WAIT);
+  await eventually(() => isAtItsEnd(reader));
   expect(reader.received.at(-2)).toMatchObject({ event: 'ended', data: 'stopped' });
   expect(reader.received.map(({ id }) => id).slice(0, -1)).toEqual(
     reader.received.slice(1).map((_, i) => String(i + 1)),
@@ -83,7 +84,7 @@ test('a failure of the model is an event, and the next reader learns it too', as
   const { url } = await startExample('chat', { TOKEN_MS: '1' });
   const chat = await ask(url, 'fail');
   for (const reader of [read(chat), read(chat)]) {
-    await vi.waitUntil(() => isAtItsEnd(reader), WAIT);
+    await eventually(() => isAtItsEnd(reader));
     expect(reader.received.at(-2)?.data).toBe('failed');
   }
 });

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import type { Page } from 'playwright-core';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { isBrowserMissing } from '../support/browser.ts';
-import { browserPages, openBeside, startExample, WAIT } from '../support/examples.ts';
+import { browserPages, openBeside, startExample } from '../support/examples.ts';
 import { freePort, type ServerProcess } from '../support/processes.ts';
+import { eventually } from '../support/testServer.ts';
 
 const open = browserPages();
 const inBrowser = test.skipIf(isBrowserMissing());
@@ -34,7 +35,7 @@ inBrowser('a visitor is asked to sign in, and sees the job to its end, also afte
   await startButton(page).click();
   await signIn(page);
   await startButton(page).click();
-  await vi.waitUntil(async () => (await percent(page)) > 5, WAIT);
+  await eventually(async () => (await percent(page)) > 5);
   await page.reload();
   await page.getByRole('status').filter({ hasText: 'All done.' }).waitFor();
   expect(await percent(page)).toBe(100);
@@ -46,13 +47,13 @@ inBrowser('a session that ends takes its streams with it, and the page offers to
   await startButton(page).click();
   await signIn(page);
   await startButton(page).click();
-  await vi.waitUntil(async () => (await percent(page)) > 0, WAIT);
+  await eventually(async () => (await percent(page)) > 0);
   const second = await openBeside(page, url);
   await second.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('button', { name: 'Sign in' }).waitFor();
   const before = await page.evaluate(() => location.hash);
   await signIn(page);
-  await vi.waitUntil(async () => (await percent(page)) > 0, WAIT);
+  await eventually(async () => (await percent(page)) > 0);
   expect(await page.evaluate(() => location.hash)).toBe(before);
 });
 
@@ -62,7 +63,7 @@ inBrowser('a session that expires does the same', async () => {
   await startButton(page).click();
   await signIn(page);
   await startButton(page).click();
-  await vi.waitUntil(async () => (await percent(page)) > 0, WAIT);
+  await eventually(async () => (await percent(page)) > 0);
   await page.getByRole('button', { name: 'Sign in' }).waitFor();
 });
 
@@ -76,11 +77,11 @@ inBrowser('each attempt has a fresh token, and no log has any', async () => {
   await startButton(page).click();
   await signIn(page);
   await startButton(page).click();
-  await vi.waitUntil(async () => (await percent(page)) > 0, WAIT);
+  await eventually(async () => (await percent(page)) > 0);
   const before = await percent(page);
   await page.clock.fastForward(45_000); // the token is renewed, and the watchdog fires
-  await vi.waitUntil(() => tokens.size === 3, WAIT); // '' is of all other requests
-  await vi.waitUntil(async () => (await percent(page)) > before, WAIT);
+  await eventually(() => tokens.size === 3); // '' is of all other requests
+  await eventually(async () => (await percent(page)) > before);
   tokens.delete('');
   for (const token of tokens) expect(server.output()).not.toContain(token);
   expect(server.output()).toMatch(/^GET \/jobs\/[\w-]+$/m);
@@ -94,14 +95,14 @@ inBrowser('a token that has expired is no reason to sign in again', async () => 
   await startButton(page).click();
   await signIn(page);
   await startButton(page).click();
-  await vi.waitUntil(async () => (await percent(page)) > 2, WAIT);
+  await eventually(async () => (await percent(page)) > 2);
   const before = await percent(page);
   const refused = page.waitForResponse((response) => response.status() === 401);
   await page.context().setOffline(true); // so that the token can't be renewed
   await page.clock.fastForward(45_000);
   await page.context().setOffline(false);
   await refused;
-  await vi.waitUntil(async () => (await percent(page)) > before, WAIT);
+  await eventually(async () => (await percent(page)) > before);
   expect(await page.getByRole('button', { name: 'Sign in' }).count()).toBe(0);
 });
 

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { isBrowserMissing, isMissing, launchBrowser, programPath } from '../support/browser.ts';
 import { isNginxMissing, startNginx } from '../support/nginx.ts';
 import {
@@ -17,6 +17,7 @@ import {
 } from '../support/processes.ts';
 import { generator, randomSeed } from '../support/random.ts';
 import { startReader, type Reader } from '../support/reader.ts';
+import { eventually } from '../support/testServer.ts';
 
 const projectFolder = join(import.meta.dirname, '..', '..');
 const examples = join(projectFolder, 'examples');
@@ -25,7 +26,6 @@ const READERS = 40;
 const ENTRIES = 1000;
 /** Seconds in which the entries are added; `SCALE_OUT_SECONDS` makes it longer. */
 const SECONDS = Number(process.env['SCALE_OUT_SECONDS'] ?? 12);
-const WAIT = { timeout: 60_000, interval: 20 };
 
 const redisPath = programPath('redis-server');
 const isRedisMissing = isMissing('redis-server', redisPath, 'Install Redis 7 or later.');
@@ -120,26 +120,26 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
   test('who leaves before the first entry comes back for it', async () => {
     const { url } = await startServer((number += 1));
     const reader = start(url);
-    await vi.waitUntil(() => reader.received.length === 1, WAIT);
+    await eventually(() => reader.received.length === 1);
     reader.leave();
     await add(url, 'first');
     await add(url, 'second');
     reader.connect();
-    await vi.waitUntil(() => reader.received.length === 3, WAIT);
+    await eventually(() => reader.received.length === 3);
     expect(events(reader)).toEqual(['snapshot ["The log begins."]', 'entry first', 'entry second']);
   });
 
   test('who was away for several pages of entries gets them all, while others are added', async () => {
     const { url } = await startServer((number += 1));
     const readers = Array.from({ length: 10 }, () => start(url));
-    await vi.waitUntil(() => readers.every(({ received }) => received.length === 1), WAIT);
+    await eventually(() => readers.every(({ received }) => received.length === 1));
     for (const reader of readers) reader.leave();
     for (let n = 1; n <= 350; n += 1) await add(url, String(n));
     for (const reader of readers) reader.connect();
     for (let n = 351; n <= 450; n += 1) await add(url, String(n));
     const all = Array.from({ length: 450 }, (_, i) => `entry ${i + 1}`);
     for (const reader of readers) {
-      await vi.waitUntil(() => reader.received.length > 450, WAIT);
+      await eventually(() => reader.received.length > 450);
       expect(events(reader).slice(1)).toEqual(all);
     }
   });
@@ -147,16 +147,16 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
   test('an ID whose entry has been trimmed, or that never was one, is answered with a reset and a snapshot', async () => {
     const { url } = await startServer((number += 1), { MAX_LENGTH: '100' });
     const early = start(url);
-    await vi.waitUntil(() => early.received.length === 1, WAIT);
+    await eventually(() => early.received.length === 1);
     early.leave();
     for (let n = 1; n <= 250; n += 1) await add(url, String(n));
     early.connect();
     const strange = ['x', '1-1', '99999999999999-0', '0-0', '-', '$', '1-1 +'].map((id) => start(url, id));
     const snapshot = `snapshot ${JSON.stringify(Array.from({ length: 20 }, (_, i) => String(231 + i)))}`;
-    await vi.waitUntil(() => early.received.length === 3, WAIT);
+    await eventually(() => early.received.length === 3);
     expect(events(early).slice(1)).toEqual(['reset ', snapshot]);
     for (const reader of strange) {
-      await vi.waitUntil(() => reader.received.length === 2, WAIT);
+      await eventually(() => reader.received.length === 2);
       expect(events(reader)).toEqual(['reset ', snapshot]);
     }
   });
@@ -168,11 +168,11 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
       const sleeper = await startServer(log, { MAX_LENGTH: '100' });
       const other = await startServer(log, { MAX_LENGTH: '100' });
       const reader = start(sleeper.url);
-      await vi.waitUntil(() => reader.received.length === 1, WAIT);
+      await eventually(() => reader.received.length === 1);
       sleeper.child.kill('SIGSTOP');
       for (let n = 1; n <= 250; n += 1) await add(other.url, String(n));
       sleeper.child.kill('SIGCONT');
-      await vi.waitUntil(() => events(reader).at(-1)?.startsWith('snapshot ["231"'), WAIT);
+      await eventually(() => events(reader).at(-1)?.startsWith('snapshot ["231"'));
       expect(events(reader)).toContain('reset ');
     },
   );
@@ -195,7 +195,7 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
       const page = await browser.newPage();
       await page.goto(url);
       await page.locator('li').first().waitFor();
-      await vi.waitUntil(() => readers.every(({ received }) => received.length > 0), WAIT);
+      await eventually(() => readers.every(({ received }) => received.length > 0));
 
       const counts = { cuts: 0, 'servers killed': 0, 'Redis killed': 0 };
       const chaos = [
@@ -230,7 +230,7 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
       await deaths;
       clearInterval(cutting);
       const isDone = ({ received }: Reader): boolean => received.at(-1)?.data === String(ENTRIES);
-      await vi.waitUntil(() => readers.every(isDone), WAIT).catch(() => {});
+      await eventually(() => readers.every(isDone)).catch(() => {});
       const held = readers.map((reader) => events(reader).slice(1).join());
       const all = Array.from({ length: ENTRIES }, (_, i) => `entry ${i + 1}`).join();
       const complete = held.filter((text) => text === all).length;
@@ -242,7 +242,7 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
         `(SCALE_OUT_SEED=${seed})`,
       );
       expect(complete).toBe(READERS);
-      await vi.waitUntil(async () => (await page.locator('li').count()) === ENTRIES + 1, WAIT);
+      await eventually(async () => (await page.locator('li').count()) === ENTRIES + 1);
       expect(await page.locator('[role=alert]').textContent()).toBe('');
     },
   );

@@ -2,10 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { isBrowserMissing, programPath } from '../support/browser.ts';
-import { browserPages, examplesFolder, listen, startExample, WAIT } from '../support/examples.ts';
+import { browserPages, examplesFolder, listen, startExample } from '../support/examples.ts';
 import { freePort } from '../support/processes.ts';
+import { eventually } from '../support/testServer.ts';
 
 const open = browserPages();
 const inBrowser = test.skipIf(isBrowserMissing());
@@ -15,7 +16,7 @@ inBrowser('the clock tells the time to the browser and to npm’s EventSource', 
   const received = listen(`${url}/clock`, 'message');
   const page = await open(url);
   await page.waitForFunction(() => /\d:\d\d:\d\d/.test(document.querySelector('time')?.textContent ?? ''));
-  await vi.waitUntil(() => received.length >= 2, WAIT);
+  await eventually(() => received.length >= 2);
   expect(received[1]).toMatch(/^message \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 });
 
@@ -28,7 +29,7 @@ inBrowser('the clock goes on after its server was killed', async () => {
   await server.stop();
   const last = await time.textContent();
   await startExample('clock', { PORT: port });
-  await vi.waitUntil(async () => (await time.textContent()) !== last, WAIT);
+  await eventually(async () => (await time.textContent()) !== last);
 });
 
 test('the test of a stream of one’s own passes, and fails when the stream is wrong', async () => {

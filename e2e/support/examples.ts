@@ -8,9 +8,6 @@ import { startReader, type Reader } from './reader.ts';
 
 export const examplesFolder = join(import.meta.dirname, '..', '..', 'examples');
 
-/** For `vi.waitUntil`, on a busy machine too. */
-export const WAIT = { timeout: 60_000, interval: 20 };
-
 /** Starts an example's server on a free port, as its README says. It stops when the test has finished. */
 export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
   const command = [process.execPath, '--import', 'tsx', join(examplesFolder, name, 'server.ts')];

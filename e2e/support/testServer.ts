@@ -42,9 +42,11 @@ export async function listen(listener: RequestListener | Server): Promise<TestSe
   return { server, port, send: (text) => open(port, text) };
 }
 
-/** Waits until a condition holds, for as long as a busy machine may take. */
-export async function eventually(condition: () => unknown): Promise<void> {
-  await vi.waitUntil(condition, { timeout: 20_000, interval: 5 });
+/** Waits until a condition holds, for as long as a busy machine may take. Returns what it gave. */
+export function eventually<Value>(
+  condition: () => Value | Promise<Value>,
+): ReturnType<typeof vi.waitUntil<Value>> {
+  return vi.waitUntil(condition, { timeout: 60_000, interval: 5 });
 }
 
 function open(port: number, text: string): Connection {
