@@ -16,6 +16,7 @@ import {
   asked,
   HEADERS,
   hide,
+  inTurn,
   pages,
   silence,
   states,
@@ -125,28 +126,10 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     await untilMessages(page, 1);
   });
 
-  test.each([
-    ['seconds', '7', 7100],
-    ['a date', new Date(9000).toUTCString(), 8100],
-    ['an unreasonable time', '999999', RETRY_AFTER_CAP_MS + 100],
-    ['a date in the past', new Date(0).toUTCString(), 100],
-    ['nonsense', 'soon', 100],
-  ])('waits at least for Retry-After as %s', async (_what, value, delay) => {
-    const { page } = await open([answer(503, { 'Retry-After': value })], { fakeClock: true });
-    await page.waitForFunction(() => window.delays.length > 0);
-    expect(await page.evaluate(() => window.delays)).toEqual([delay]);
-  });
-
-  test.each([
-    ['405', answer(405)],
-    ['501', answer(501)],
-    ['200', answer(200)],
-    ['a broken connection', (req) => void req.socket.destroy()],
-    ['silence', silence],
-  ] satisfies [string, RequestListener][])('backs off when HEAD is answered with %s', async (_what, head) => {
-    const { page } = await open([answer(401), stream('id: 1\ndata: a')], { head, fakeClock: true });
-    await page.waitForFunction(() => window.statuses.at(-1)?.state === 'reconnecting');
-    await page.clock.runFor(head === silence ? HEAD_TIMEOUT_MS : 0);
+  test('backs off when HEAD is not answered', async () => {
+    const { page } = await open([answer(401), stream('id: 1\ndata: a')], { head: silence, fakeClock: true });
+    await untilState(page, 'reconnecting');
+    await page.clock.runFor(HEAD_TIMEOUT_MS);
     await page.waitForFunction(() => window.delays.length > 0);
     expect(await page.evaluate(() => 'status' in window.source.status)).toBe(false);
     await page.clock.runFor(100);
@@ -214,19 +197,6 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     await page.waitForFunction(() => window.delays.length > 2);
     expect(await page.evaluate(() => window.delays.slice(0, 3))).toEqual([100, 200, 400]);
     expect(asked(requests).slice(0, 3)).toEqual(['GET /stream', 'GET /stream', 'GET /stream']);
-  });
-
-  test.each([
-    ['/stream?sig=abc~%2B%27(x)*&flag', '/stream?sig=abc~%2B%27(x)*&flag&lastEventId=a%20b'],
-    ['/stream?lastEventId=1&sig=a~b#part', '/stream?lastEventId=a%20b&sig=a~b'],
-    ['/stream?myLastEventId=1', '/stream?myLastEventId=1&lastEventId=a%20b'],
-    ['/stream?x=1&lastEventId=a%20b', '/stream?x=1&lastEventId=a%20b'],
-  ])('leaves the query of %s as it is', async (url, resumed) => {
-    const { page, requests } = await open([stream('id: a b\ndata: a')], { url });
-    await untilMessages(page, 1);
-    await page.evaluate(() => window.source.drop());
-    await untilMessages(page, 2);
-    expect(requests.map((request) => request.url)).toEqual([url.replace(/#.*/, ''), resumed]);
   });
 
   test('calls a function for the URL of each request, and keeps its place', async () => {
@@ -765,8 +735,11 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
 });
 
 describe('a subscription on Node, with the package eventsource', () => {
-  beforeAll(() => void vi.stubGlobal('EventSource', EventSource));
-  afterAll(() => void vi.unstubAllGlobals());
+  beforeAll(() => {
+    vi.stubGlobal('EventSource', EventSource);
+    vi.spyOn(Math, 'random').mockReturnValue(0.1);
+  });
+  afterAll(() => void vi.unstubAllGlobals().restoreAllMocks());
 
   test.each([
     [400, 'closed'],
@@ -780,40 +753,64 @@ describe('a subscription on Node, with the package eventsource', () => {
     [502, 'reconnecting'],
     [504, 'reconnecting'],
   ])('after status %i it is %s, and says so', async (code, state) => {
-    const server = await listen(answer(code));
-    const status = await new Promise<Status>((resolve) => {
-      const subscription = subscribe(
-        `http://127.0.0.1:${server.port}/`,
-        {},
-        { onStatus: (heard) => 'status' in heard && resolve(heard) },
-      );
-      onTestFinished(() => subscription.close());
+    const { statuses } = await openOnNode([answer(code)]);
+    expect(await eventually(() => statuses.find((status) => 'status' in status))).toMatchObject({
+      state,
+      status: code,
     });
-    expect(status).toMatchObject({ state, status: code });
+  });
+
+  test.each([
+    ['seconds', '7', 7100],
+    ['a date', new Date(9000).toUTCString(), 8100],
+    ['an unreasonable time', '999999', RETRY_AFTER_CAP_MS + 100],
+    ['a date in the past', new Date(0).toUTCString(), 100],
+    ['nonsense', 'soon', 100],
+  ])('waits at least for Retry-After as %s', async (_what, value, delay) => {
+    const now = vi.spyOn(Date, 'now').mockReturnValue(1000);
+    onTestFinished(() => now.mockRestore());
+    const { statuses } = await openOnNode([answer(503, { 'Retry-After': value })]);
+    expect(await eventually(() => statuses.find((status) => 'dueAt' in status))).toMatchObject({
+      dueAt: 1000 + delay,
+    });
+  });
+
+  test.each([
+    ['405', answer(405)],
+    ['501', answer(501)],
+    ['200', answer(200)],
+    ['a broken connection', (req) => void req.socket.destroy()],
+  ] satisfies [string, RequestListener][])('backs off when HEAD is answered with %s', async (_what, head) => {
+    const { received, statuses } = await openOnNode([answer(401), stream('data: a')], '/stream', head);
+    await eventually(() => received.length === 1);
+    expect(statuses.map(({ state }) => state)).toContain('reconnecting');
+    expect(statuses.filter((status) => 'status' in status)).toEqual([]);
+  });
+
+  test.each([
+    ['/stream?sig=abc~%2B%27(x)*&flag', '/stream?sig=abc~%2B%27(x)*&flag&lastEventId=a%20b'],
+    ['/stream?lastEventId=1&sig=a~b#part', '/stream?lastEventId=a%20b&sig=a~b'],
+    ['/stream?myLastEventId=1', '/stream?myLastEventId=1&lastEventId=a%20b'],
+    ['/stream?x=1&lastEventId=a%20b', '/stream?x=1&lastEventId=a%20b'],
+  ])('leaves the query of %s as it is', async (path, resumed) => {
+    const { received, requests, subscription } = await openOnNode([stream('id: a b\ndata: a')], path);
+    await eventually(() => received.length === 1);
+    subscription.drop();
+    await eventually(() => received.length === 2);
+    expect(requests.map(({ url }) => url)).toEqual([path.replace(/#.*/, ''), resumed]);
   });
 
   test('goes on after an outage, and is closed by a refusal', async () => {
-    const answers = [stream('id: 1\ndata: a'), answer(503), stream('id: 2\ndata: b'), answer(403)];
-    const requests: IncomingMessage[] = [];
-    const server = await listen((req, res) => {
-      requests.push(req);
-      if (req.method === 'GET') current = answers.shift() ?? silence;
-      current(req, res);
-    });
-    let current: RequestListener = silence;
-    const received: string[] = [];
-    const statuses: Status[] = [];
-    const subscription = subscribe(
-      `http://127.0.0.1:${server.port}/stream`,
-      {
-        message({ data }) {
-          received.push(data);
-          requests.at(-1)?.socket.destroy();
-        },
-      },
-      { onStatus: (status) => statuses.push(status) },
-    );
-    onTestFinished(subscription.close);
+    const { requests, statuses, received, subscription } = await openOnNode([
+      stream('id: 1\ndata: a'),
+      answer(503),
+      stream('id: 2\ndata: b'),
+      answer(403),
+    ]);
+    for (const n of [1, 2]) {
+      await eventually(() => received.length === n);
+      requests.at(-1)?.socket.destroy();
+    }
     await eventually(() => subscription.status.state === 'closed');
     expect(received).toEqual(['a', 'b']);
     expect(statuses.at(-1)).toEqual({ state: 'closed', status: 403 });
@@ -827,3 +824,18 @@ describe('a subscription on Node, with the package eventsource', () => {
     ]);
   });
 });
+
+/** Subscribes to a server that gives these answers in turn, and the last of them again and again. */
+async function openOnNode(answers: RequestListener[], path = '/stream', head?: RequestListener) {
+  const requests: IncomingMessage[] = [];
+  const statuses: Status[] = [];
+  const received: string[] = [];
+  const { port } = await listen(inTurn(answers, requests, head));
+  const subscription = subscribe(
+    `http://127.0.0.1:${port}${path}`,
+    { message: ({ data }) => received.push(data) },
+    { onStatus: (status) => statuses.push(status) },
+  );
+  onTestFinished(subscription.close);
+  return { requests, statuses, received, subscription };
+}

@@ -47,6 +47,35 @@ describe.skipIf(isBrowserMissing())('the look of the built page', () => {
     await context?.close();
   });
 
+  test('leaves the conversation where it is read, also when old entries go, and follows it at its end', async () => {
+    const { page } = await open(await ticking(20));
+    await untilShown(page, 90);
+    const list = page.locator('ol');
+    const isAtEnd = (): Promise<boolean> =>
+      list.evaluate((ol) => ol.scrollHeight - ol.scrollTop - ol.clientHeight < 2);
+    expect(await isAtEnd()).toBe(true);
+
+    const read = await list.evaluate((ol) => {
+      ol.scrollTop -= 200;
+      const { top } = ol.getBoundingClientRect();
+      const row = [...ol.children].find((one) => one.getBoundingClientRect().top > top);
+      row?.setAttribute('id', 'read');
+      return row?.getBoundingClientRect().top;
+    });
+    await untilShown(page, 130); // more than are kept
+    await page.getByRole('button', { name: 'Pause' }).press('Enter');
+    await untilStatus(page, /^paused$/);
+    const top = await page.locator('#read').evaluate((row) => row.getBoundingClientRect().top);
+    expect(Math.abs(top - (read ?? 0))).toBeLessThan(2);
+
+    await list.evaluate((ol) => ol.scrollTo(0, ol.scrollHeight));
+    await page.getByRole('button', { name: 'Resume' }).press('Enter');
+    await untilShown(page, 170);
+    expect(await isAtEnd()).toBe(true);
+    expect(await page.locator('li').count()).toBe(100);
+    expect(await page.locator('.dot').count()).toBeLessThanOrEqual(100);
+  });
+
   test('moves nothing but the number when that grows, the connection is lost or data is bad', async () => {
     const url = await serve((req, res) => {
       res.writeHead(200, { 'Content-Type': 'text/event-stream' });

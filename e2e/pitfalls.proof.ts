@@ -12,10 +12,13 @@ describe('the test of a pitfall', () => {
   });
   afterAll(() => rm(folder, { recursive: true, maxRetries: 5 }));
 
-  test('passes with the handling, for each', async () => {
-    const { code, output } = await run(PITFALLS);
-    expect(code, output).toBe(0);
-  });
+  test.each([/test\.ts$/, /proof\.ts$/])(
+    'passes with the handling, for each in a file as %s',
+    async (name) => {
+      const { code, output } = await run(PITFALLS.filter(({ testFile }) => name.test(testFile)));
+      expect(code, output).toBe(0);
+    },
+  );
 
   test.each(PITFALLS)('fails without the handling: $what', async (pitfall) => {
     const path = join(folder, pitfall.file);
@@ -31,13 +34,15 @@ describe('the test of a pitfall', () => {
     expect(output).toMatch(/Tests +\d+ failed/);
   });
 
-  /** Runs the tests of these pitfalls, and no other. */
+  /** Runs the tests of these pitfalls, and no other. All are tests, or all are proofs. */
   function run(pitfalls: readonly Pitfall[], ...limits: string[]): ReturnType<typeof ended> {
     const files = new Set(pitfalls.map(({ testFile }) => testFile));
     const titles = pitfalls.map(({ test: title }) => title.replaceAll(/[^\w ]/g, '.'));
-    const vitest = [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', ...files, ...limits];
+    const isProof = pitfalls.some(({ testFile }) => testFile.endsWith('.proof.ts'));
+    const config = isProof ? 'e2e/proof.config.ts' : 'vite.config.ts';
+    const command = ['node_modules/vitest/vitest.mjs', 'run', '--config', config, ...files, ...limits];
     const env = { CI: 'true', VITEST: undefined, NODE_ENV: undefined };
-    const { child, output } = launch([...vitest, '-t', titles.join('|')], { folder, env });
+    const { child, output } = launch([process.execPath, ...command, '-t', titles.join('|')], { folder, env });
     return ended(child, output);
   }
 });

@@ -46,7 +46,7 @@ export const PITFALLS: readonly Pitfall[] = [
     ...stream,
     code: "{ ...headers, 'X-Accel-Buffering': 'no' }",
     without: 'headers',
-    testFile: 'e2e/nginx.test.ts',
+    testFile: 'e2e/nginx.proof.ts',
     test: 'frames arrive one by one, compressed',
   },
   {

@@ -3,7 +3,7 @@ import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
 import { ended, runServer, startServer, type ServerProcess } from '../e2e/support/processes.ts';
 import { eventually } from '../e2e/support/testServer.ts';
@@ -15,6 +15,13 @@ async function start(env?: NodeJS.ProcessEnv): Promise<ServerProcess> {
   onTestFinished(server.stop);
   return server;
 }
+
+/** A server for the tests that leave it as it is. */
+let shared: ServerProcess;
+beforeAll(async () => {
+  shared = await startServer({ HOST: '0.0.0.0', TICK_MS: '10' });
+});
+afterAll(() => shared.stop());
 
 describe.concurrent('a setting that does not fit ends the start with one line and exit code 1:', () => {
   test.each([
@@ -31,12 +38,10 @@ describe.concurrent('a setting that does not fit ends the start with one line an
 });
 
 test('a port in use ends the start with one line and exit code 1', async () => {
-  const { port } = new URL((await start()).url);
-  const { code, output } = await runServer({ PORT: port });
+  const { port } = shared;
+  const { code, output } = await runServer({ PORT: String(port) });
   expect(code).toBe(1);
-  expect(output).toBe(
-    `PORT: expected a free one, found ${port} in use; try PORT=${Number(port) + 1} npm start\n`,
-  );
+  expect(output).toBe(`PORT: expected a free one, found ${port} in use; try PORT=${port + 1} npm start\n`);
 });
 
 test('without a built page it says so in one line and exits with 1', async () => {
@@ -51,7 +56,7 @@ test('without a built page it says so in one line and exits with 1', async () =>
 });
 
 test('the page, the stream and the health check come from one port', async () => {
-  const { url } = await start({ TICK_MS: '10' });
+  const { url } = shared;
   const page = await (await fetch(url)).text();
   expect(page).toContain('<div id="root"></div>');
   const stream = await readStream(url);
@@ -60,8 +65,7 @@ test('the page, the stream and the health check come from one port', async () =>
 });
 
 test('a connection carries a hundred requests, so that nobody pipelines without an end', async () => {
-  const { port } = new URL((await start()).url);
-  const client = connect(Number(port), 'localhost');
+  const client = connect(shared.port, 'localhost');
   onTestFinished(() => void client.destroy());
   let received = '';
   client.setEncoding('utf8').on('data', (chunk: string) => (received += chunk));
@@ -79,7 +83,7 @@ describe('the URL that it prints answers:', () => {
   test.skipIf(process.platform === 'darwin')('HOST=127.0.0.2', () =>
     answers('127.0.0.2', 'http://127.0.0.2:'),
   );
-  test('HOST=0.0.0.0', () => answers('0.0.0.0', 'http://localhost:'));
+  test('HOST=0.0.0.0', () => expectToAnswer(shared, 'http://localhost:'));
 });
 
 describe.skipIf(process.platform === 'win32')('at a signal', () => {
@@ -141,7 +145,10 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
 });
 
 async function answers(host: string, expected: string): Promise<void> {
-  const { url } = await start({ HOST: host });
+  await expectToAnswer(await start({ HOST: host }), expected);
+}
+
+async function expectToAnswer({ url }: ServerProcess, expected: string): Promise<void> {
   expect(url.replace(/\d+$/, '')).toBe(expected);
   expect((await fetch(`${url}/health`)).status).toBe(200);
 }

@@ -8,6 +8,9 @@ import { servePage } from '../../server/page.ts';
 import { recordShown } from './shown.ts';
 import { listen } from './testServer.ts';
 
+/** How the page's conversation tells of an answer. */
+export const ANSWER = '← 200\nContent-Type: text/event-stream';
+
 /** What tests of the built page share: a browser, and servers by how they tick. */
 export interface BuiltPage {
   /** Where a server ticks that tests share, since each connection counts on its own. */

@@ -48,6 +48,23 @@ export function answer(status: number, headers: Record<string, string> = {}): Re
 
 export const silence: RequestListener = () => {};
 
+/**
+ * Gives these answers to GET in turn, and the last of them again and again. Answers HEAD with `head`, or as the last GET.
+ * Keeps all requests in `requests`.
+ */
+export function inTurn(
+  answers: RequestListener[],
+  requests: IncomingMessage[],
+  head?: RequestListener,
+): RequestListener {
+  return (req, res) => {
+    requests.push(req);
+    if (req.method === 'HEAD' && head) return head(req, res);
+    const gets = requests.filter(({ method }) => method === 'GET').length;
+    return answers[Math.min(gets, answers.length) - 1]?.(req, res);
+  };
+}
+
 /** How a page subscribes. */
 interface PageOptions {
   /** Default: `/stream`. */
@@ -99,6 +116,7 @@ export function pages(): (answers: RequestListener[], options?: PageOptions) => 
     }: PageOptions = {},
   ): Promise<Subscribed> {
     const requests: IncomingMessage[] = [];
+    const play = inTurn(answers, requests, head);
     const script = await transformWithOxc(
       await readFile(join(import.meta.dirname, '..', '..', 'client', 'subscribe.ts'), 'utf8'),
       'subscribe.ts',
@@ -109,10 +127,7 @@ export function pages(): (answers: RequestListener[], options?: PageOptions) => 
       if (req.url === '/subscribe.js')
         return res.setHeader('Content-Type', 'text/javascript').end(script.code);
       if (!req.url?.includes('stream')) return res.writeHead(404).end();
-      requests.push(req);
-      if (req.method === 'HEAD' && head) return head(req, res);
-      const gets = requests.filter(({ method }) => method === 'GET').length;
-      return answers[Math.min(gets, answers.length) - 1]?.(req, res);
+      return play(req, res);
     });
     const page = (await open?.()) ?? (fakeClock ? await browser.newPage() : shared);
     if (fakeClock) {

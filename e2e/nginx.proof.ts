@@ -2,14 +2,23 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { createGunzip } from 'node:zlib';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { isNginxMissing, startNginx } from './support/nginx.ts';
 import { isListening, startServer, type ServerProcess } from './support/processes.ts';
 import { eventually } from './support/testServer.ts';
 
+type Pair = [ServerProcess, ServerProcess];
+
 describe.skipIf(isNginxMissing())('behind nginx', () => {
+  /** Servers for the tests that leave them as they are. */
+  let pair: Pair;
+  beforeAll(async () => {
+    pair = await startPair();
+  });
+  afterAll(() => Promise.all(pair.map(({ stop }) => stop())));
+
   test('frames arrive one by one, compressed', async () => {
-    const { port } = await start();
+    const port = await listenBefore(pair);
     const answer = await ask(port, { headers: { 'Accept-Encoding': 'gzip' } });
     expect(answer.headers['content-encoding']).toBe('gzip');
     const frames: string[] = [];
@@ -20,7 +29,7 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
   });
 
   test('the last event ID reaches the server', async () => {
-    const { port } = await start();
+    const port = await listenBefore(pair);
     const answer = await ask(port, { headers: { 'Last-Event-ID': '41' } });
     let text = '';
     answer.on('data', (chunk) => (text += chunk));
@@ -57,24 +66,30 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
   });
 
   test.skipIf(process.platform !== 'linux')('one address gets its share and no more', async () => {
-    const { port } = await start({}, 3);
+    const port = await listenBefore(pair, 3);
     for (let i = 0; i < 3; i++) expect((await ask(port)).statusCode).toBe(200);
     expect((await ask(port)).statusCode).toBe(503);
     expect((await ask(port, { localAddress: '127.0.0.2' })).statusCode).toBe(200);
   });
 });
 
-/** Starts nginx and its two servers. */
-async function start(
-  env: NodeJS.ProcessEnv = {},
-  share?: number,
-): Promise<{ port: number; servers: [ServerProcess, ServerProcess] }> {
-  const ticking = { TICK_MS: '100', ...env };
-  const servers = await Promise.all([startServer(ticking), startServer(ticking)]);
+/** Starts nginx and two servers of the test's own. */
+async function start(env?: NodeJS.ProcessEnv): Promise<{ port: number; servers: Pair }> {
+  const servers = await startPair(env);
   for (const server of servers) onTestFinished(server.stop);
+  return { port: await listenBefore(servers), servers };
+}
+
+function startPair(env: NodeJS.ProcessEnv = {}): Promise<Pair> {
+  const ticking = { TICK_MS: '100', ...env };
+  return Promise.all([startServer(ticking), startServer(ticking)]);
+}
+
+/** Starts nginx in front of two servers, until the test has finished. Returns its port. */
+async function listenBefore(servers: Pair, share?: number): Promise<number> {
   const nginx = await startNginx([portOf(servers[0]), portOf(servers[1])], share);
   onTestFinished(nginx.stop);
-  return { port: nginx.ports.http, servers };
+  return nginx.ports.http;
 }
 
 /** Asks for a stream, and leaves it open until the test has finished. */
