@@ -7,13 +7,13 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { isBrowserMissing, launchBrowser } from '../e2e/support/browser.ts';
 import { eventually, listen } from '../e2e/support/testServer.ts';
 
-const PAGE = '<!doctype html><body><script type="module" src="/script.js"></script>';
-
 describe.skipIf(isBrowserMissing())('useEventSource', () => {
   let browser: Browser;
+  let page: Page;
   let script: string;
   beforeAll(async () => {
     [browser, script] = await Promise.all([launchBrowser(), bundle('../e2e/support/hookPage.tsx')]);
+    page = await browser.newPage();
   });
   afterAll(() => browser.close());
 
@@ -24,7 +24,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     const requests: IncomingMessage[] = [];
     const open: ServerResponse[] = [];
     const server = await listen((req, res) => {
-      if (req.url === '/') res.setHeader('Content-Type', 'text/html').end(PAGE);
+      if (req.url === '/') res.setHeader('Content-Type', 'text/html').end(htmlOf(given));
       else if (req.url === '/script.js') res.setHeader('Content-Type', 'text/javascript').end(script);
       else if (req.url === '/favicon.ico') res.writeHead(404).end();
       else {
@@ -34,11 +34,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
         res.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('retry: 50\n\n');
       }
     });
-    const page = await browser.newPage();
-    onTestFinished(() => page.close());
-    await page.addInitScript((first) => {
-      window.given = first;
-    }, given);
+    onTestFinished(async () => void (await page.goto('about:blank')));
     await page.goto(`http://127.0.0.1:${server.port}/`);
     await untilState(page, given.enabled === false ? 'paused' : 'open');
     return { page, requests, open };
@@ -285,6 +281,12 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     await untilState(page, 'closed');
   });
 });
+
+function htmlOf(given: Window['given']): string {
+  return `<!doctype html><body>
+    <script>Math.random = () => 0.1; window.given = ${JSON.stringify(given)};</script>
+    <script type="module" src="/script.js"></script>`;
+}
 
 const numbers = Array.from({ length: 100 }, (_, i) => String(i + 1));
 const hundred = numbers.map((n) => `id: ${n}\ndata: ${n}\n\n`).join('');

@@ -159,7 +159,7 @@ describe('GET /count', () => {
 
 describe('other methods on /count', () => {
   test('HEAD gets the headers and ends', async () => {
-    const answer = await (await start()).send(request('HEAD', '/count')).closed;
+    const answer = await (await start()).send(request('HEAD', '/count', 'Connection: close')).closed;
     expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
     expect(answer).toContain('Content-Type: text/event-stream\r\n');
     expect(body(answer)).toBe('');
