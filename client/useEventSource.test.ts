@@ -9,11 +9,11 @@ import { eventually, listen } from '../e2e/support/testServer.ts';
 
 describe.skipIf(isBrowserMissing())('useEventSource', () => {
   let browser: Browser;
-  let page: Page;
+  let shared: Page;
   let script: string;
   beforeAll(async () => {
     [browser, script] = await Promise.all([launchBrowser(), bundle('../e2e/support/hookPage.tsx')]);
-    page = await browser.newPage();
+    shared = await browser.newPage();
   });
   afterAll(() => browser.close());
 
@@ -34,6 +34,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
         res.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('retry: 50\n\n');
       }
     });
+    const page = shared;
     onTestFinished(async () => void (await page.goto('about:blank')));
     await page.goto(`http://127.0.0.1:${server.port}/`);
     await untilState(page, given.enabled === false ? 'paused' : 'open');
