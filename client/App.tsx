@@ -11,7 +11,7 @@ import type { Status } from './subscribe.ts';
 import { Timeline } from './Timeline.tsx';
 import { useEventSource } from './useEventSource.ts';
 
-/** A few ticks, and longer than a draining server's longest delay: `DRAIN_WINDOW_MS` in server/app.ts. */
+/** Longer than `HEARTBEAT_MS` and `DRAIN_WINDOW_MS` in server/app.ts together. */
 const STALE_AFTER_MS = 5000;
 
 /** The whole page. */
@@ -21,7 +21,7 @@ export function App(): ReactElement {
   const [conversation, setConversation] = useState(() => begin('/count', run.lastEventId));
   const { entries } = conversation;
   const subscription = useEventSource(
-    `/count#${run.number}`, // a fragment is not sent, but another one is another stream
+    `/count#${run.number}`, // a fragment is not sent, but a new one opens a new stream
     { message: show },
     { staleAfterMs: STALE_AFTER_MS, lastEventId: run.lastEventId, onStatus: recordStatus },
   );

@@ -83,8 +83,8 @@ export interface Subscription {
  * A bare EventSource differs: it reconnects at a fixed pace for ever, and stops at any refusal. Here the
  * browser makes one reconnect, with the header `Last-Event-ID`, if `url` is a string and the stream was the
  * first or was open for 15 s. All other attempts follow a backoff and carry the query parameter
- * `lastEventId`, appended or replaced; `retry` does not apply to them. Statuses 204 and 4xx, except 408, 425
- * and 429, close the subscription. An event without a handler neither resets the watchdog nor advances the
+ * `lastEventId`, appended or replaced; `retry` does not apply to them. Statuses 204 and 4xx, except 405, 408,
+ * 425 and 429, close the subscription. An event without a handler neither resets the watchdog nor advances the
  * last event ID. An empty `id` clears the last event ID only on a connection that has already received
  * another.
  */

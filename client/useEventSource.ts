@@ -22,7 +22,7 @@ export interface EventSourceOptions extends SubscribeOptions {
 /**
  * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers,
  * `onStatus` and a function as `url` may change at every render without a reconnect. Changing a string `url`
- * opens another stream: from its beginning, or after `lastEventId`, and never paused. The other options, and
+ * opens another stream, from its beginning or after `lastEventId`, and undoes `pause`. The other options, and
  * the names of the events, are fixed at the first render with a given `url`.
  *
  * React batches updates, so several events may cause one render. To render for every event, call `flushSync`

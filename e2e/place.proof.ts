@@ -7,6 +7,13 @@ import { eventually } from './support/testServer.ts';
 describe.skipIf(isBrowserMissing())('a tab', () => {
   const { open, ticking } = builtPage();
 
+  test('waits for a number that takes longer than its watchdog, on one connection', async () => {
+    const { page } = await open(await ticking(8000));
+    await untilShown(page, 1);
+    expect(await page.getByRole('status').textContent()).toBe('open');
+    expect((await conversation(page)).filter((entry) => entry.startsWith('→'))).toHaveLength(1);
+  });
+
   test('keeps its place through a reload, and through back and forward', async () => {
     const url = await ticking(100);
     const { page } = await open(url);

@@ -4,8 +4,11 @@ import { count } from './count.ts';
 import { type EventStream, lastEventId, openEventStream } from './eventStream.ts';
 import { servePage } from './page.ts';
 
-/** A draining server spreads its clients' reconnects over this time. client/App.tsx waits longer. */
+/** A draining server spreads its clients' reconnects over this time. */
 export const DRAIN_WINDOW_MS = 3000;
+
+/** Where numbers are slower than this, heartbeats are sent in between, because client/App.tsx waits 5 s. */
+const HEARTBEAT_MS = 1500;
 
 /** The largest last event ID. From 2^53 on, numbers lose precision. */
 const MAX_LAST_EVENT_ID = 2 ** 52;
@@ -70,16 +73,18 @@ export function createApp(options: AppOptions = {}): CounterApp {
       return refuse(res, 503, line);
     }
     req.next = undefined; // it would keep Express's chain of handlers in memory: 0.9 kB a stream
-    openEventStream(req, res, (stream) => {
+    openEventStream(req, res, startCounter, { heartbeatMs: HEARTBEAT_MS });
+
+    function startCounter(stream: EventStream): () => void {
       const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
-      // Meanwhile the request may have waited for its turn.
+      // A pipelined request may have waited for its turn.
       if (draining || streams.size > maxConnections) askToReconnect(stream);
       return () => {
         stop();
         streams.delete(stream);
       };
-    });
+    }
   });
   route.all((req, res) => {
     res.set('Allow', 'GET, HEAD');

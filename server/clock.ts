@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Streams that start in the same 10 ms, or tenth of a short interval, share a timer: a third less CPU. */
+/** Streams that start at the same 10 ms of an interval, or tenth of it, share a timer: a third less CPU. */
 const STEP_MS = 10;
 const MIN_STEPS = 10;
 
@@ -27,7 +27,7 @@ const withoutContext = AsyncLocalStorage.snapshot();
 /**
  * Calls `onTick` every `intervalMs`, in milliseconds, until the returned function is called. Tick n is due at
  * the start plus n intervals, so lateness does not add up. The start is rounded down by up to 10 ms. Missed
- * ticks run at once, unless catching up would delay other listeners. `onTick` must not throw.
+ * ticks run at once, or later if they would delay other listeners. `onTick` must not throw.
  */
 export function every(intervalMs: number, onTick: () => void): () => void {
   const steps = Math.max(MIN_STEPS, Math.round(intervalMs / STEP_MS)); // in an interval

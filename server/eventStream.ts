@@ -3,7 +3,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Duplex, Writable } from 'node:stream';
 
-/** The last event of a finished stream: its client does not reconnect. */
+/** The last event of a finished stream: `subscribe` does not reconnect after it. */
 export const END_EVENT = 'end';
 
 /** The event that is sent after a silence: proxies and the client's watchdog see a live connection. */
@@ -49,7 +49,7 @@ export interface EventStream<E extends EventsOf<E> = Events> {
   comment(text: string): void;
   /** Back-pressure: resolves when the client has room for more, or when the stream has closed. */
   ready(): Promise<void>;
-  /** Ends the stream for good: the client does not reconnect. */
+  /** Ends the stream for good: `subscribe` does not reconnect. */
   finish(): void;
   /** Ends the stream and asks the client to reconnect after this time. */
   reconnectAfter(ms: number): void;
@@ -234,7 +234,7 @@ function write(res: Response, text: string): void {
 
 // The wire format: HTML, section 9.2, "Server-sent events".
 
-/** The last event ID of a client that reconnects, or `''`. The header wins: the query is the older one. */
+/** The last event ID of a client that reconnects, or `''`. The header wins: it is newer. */
 export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
   const header = headers['last-event-id']; // sent as UTF-8, decoded by Node as Latin-1
   const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
