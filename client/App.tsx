@@ -12,7 +12,7 @@ import { Timeline } from './Timeline.tsx';
 import { useEventSource } from './useEventSource.ts';
 
 /** Longer than `HEARTBEAT_MS` and `DRAIN_WINDOW_MS` in server/app.ts together. */
-const STALE_AFTER_MS = 5000;
+const STALE_AFTER_MS = 10_000;
 
 /** The whole page. */
 export function App(): ReactElement {

@@ -8,7 +8,7 @@ describe.skipIf(isBrowserMissing())('a tab', () => {
   const { open, ticking } = builtPage();
 
   test('waits for a number that takes longer than its watchdog, on one connection', async () => {
-    const { page } = await open(await ticking(8000));
+    const { page } = await open(await ticking(15_000));
     await untilShown(page, 1);
     expect(await page.getByRole('status').textContent()).toBe('open');
     expect((await conversation(page)).filter((entry) => entry.startsWith('→'))).toHaveLength(1);

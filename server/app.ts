@@ -7,8 +7,8 @@ import { servePage } from './page.ts';
 /** A draining server spreads its clients' reconnects over this time. */
 export const DRAIN_WINDOW_MS = 3000;
 
-/** Where numbers are slower than this, heartbeats are sent in between, because client/App.tsx waits 5 s. */
-const HEARTBEAT_MS = 1500;
+/** Where numbers are slower than this, heartbeats are sent in between, because client/App.tsx waits 10 s. */
+const HEARTBEAT_MS = 5000;
 
 /** The largest last event ID. From 2^53 on, numbers lose precision. */
 const MAX_LAST_EVENT_ID = 2 ** 52;

@@ -10,7 +10,7 @@ import { startRelay, type Relay } from '../support/relay.ts';
 export const TICK_MS = 200;
 
 /** `STALE_AFTER_MS` in client/App.tsx, for the clients on Node too. */
-export const STALE_AFTER_MS = 5000;
+export const STALE_AFTER_MS = 10_000;
 
 /** A client: when it began (ms since the epoch), and each text that it was shown. */
 export interface Client {
