@@ -52,7 +52,8 @@ function startClock(firstDueMs: number, intervalMs: number, catchUpMs: number): 
   return { listeners, stop: () => clearTimeout(timer) };
 
   function schedule(dueMs: number): NodeJS.Timeout {
-    return setTimeout(tick, Math.ceil(dueMs - performance.now()));
+    const ms = Math.ceil(dueMs - performance.now());
+    return setTimeout(tick, Math.max(0, ms)); // Node 24 warns of negative times
   }
 
   function tick(): void {

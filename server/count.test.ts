@@ -112,6 +112,17 @@ test('overdue numbers come in one turn, and later ones are back on time', () => 
   expect(times.at(-1)).toBe(6000);
 });
 
+test('a timer is never set to a time in the past, of which Node 24 warns', () => {
+  const set = vi.spyOn(globalThis, 'setTimeout');
+  const now = performance.now.bind(performance);
+  let busyMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + busyMs);
+  const stop = every(1000, () => (busyMs += 1500));
+  vi.advanceTimersByTime(1000);
+  expect(set.mock.calls.map(([, ms]) => ms)).toEqual([1000, 0]);
+  stop();
+});
+
 test('a thousand numbers with timers that are always late do not drift', () => {
   const set = setTimeout;
   vi.spyOn(globalThis, 'setTimeout').mockImplementation((call, ms = 0) => set(call, ms + Math.random() * 20));
