@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { launch, startServer, type Launched } from './support/processes.ts';
@@ -17,7 +17,7 @@ const SERVERS = [
 
 let servers: Launched;
 beforeAll(async () => {
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, shell: true });
+  execSync('npm ci --no-audit --no-fund', { cwd: folder });
   servers = launch([process.execPath, '--import', 'tsx', join(folder, 'servers.js')]);
   await eventually(() => servers.output().includes('injected'));
 });

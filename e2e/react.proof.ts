@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, execSync } from 'node:child_process';
 import { cp } from 'node:fs/promises';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ interface Built {
 let built: Built;
 beforeAll(() => {
   for (const cwd of [folder, nextFolder]) {
-    execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd, shell: true });
+    execSync('npm ci --no-audit --no-fund', { cwd });
   }
   const command = [join(folder, 'build.js')];
   built = JSON.parse(execFileSync(process.execPath, command, { encoding: 'utf8', maxBuffer: 2 ** 26 }));

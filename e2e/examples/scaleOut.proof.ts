@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, execSync } from 'node:child_process';
 import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ const redisPath = programPath('redis-server');
 const isRedisMissing = isMissing('redis-server', redisPath, 'Install Redis 7 or later.');
 
 beforeAll(() => {
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: examples, shell: true });
+  execSync('npm ci --no-audit --no-fund', { cwd: examples });
 });
 
 describe('the examples are sound under strict types', () => {
