@@ -11,7 +11,7 @@ export default defineConfig({
     include: ['{server,client,e2e}/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 4, // whatever the number of cores: most tests wait for clocks
+    maxWorkers: 3, // also on one core: many tests wait for clocks
     isolate: false, // else Playwright is loaded anew for each file
   },
 });

@@ -1,10 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { isMissing, programPath } from './support/browser.ts';
-import { startServer, type ServerProcess } from './support/processes.ts';
-import { eventually } from './support/testServer.ts';
+import type { ServerProcess } from './support/processes.ts';
+import { eventually, serverProcess } from './support/testServer.ts';
 
 const TICK_MS = 100;
 
@@ -30,8 +30,7 @@ function hasRequests(program: string): boolean {
 
 let server: ServerProcess;
 beforeEach(async () => {
-  server = await startServer({ TICK_MS: String(TICK_MS) });
-  onTestFinished(() => server.stop());
+  server = await serverProcess({ TICK_MS: String(TICK_MS) });
 });
 
 /** Runs a program that reads the stream until the server is killed. Gives its output and its exit code. */

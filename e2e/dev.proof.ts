@@ -1,7 +1,8 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { isBrowserMissing } from './support/browser.ts';
 import { devPage } from './support/devPage.ts';
-import { runDevServer, startServer } from './support/processes.ts';
+import { runDevServer } from './support/processes.ts';
+import { serverProcess } from './support/testServer.ts';
 
 describe.skipIf(isBrowserMissing())('under npm run dev', () => {
   const { page, edit, fetch } = devPage();
@@ -37,9 +38,7 @@ test('npm run dev with a bad PORT, or one in use, says so in one line and exits 
     code: 1,
     output: 'PORT: expected a whole number from 0 to 65535, found "abc"\n',
   });
-  const { url, stop } = await startServer();
-  onTestFinished(stop);
-  const port = Number(new URL(url).port);
+  const { port } = await serverProcess();
   const taken = await runDevServer({ PORT: String(port), HOST: '0.0.0.0' });
   expect(taken).toMatchObject({
     code: 1,

@@ -1,8 +1,8 @@
 import { execSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { launch, startServer, type Launched } from './support/processes.ts';
-import { eventually } from './support/testServer.ts';
+import { launch, type Launched } from './support/processes.ts';
+import { eventually, serverProcess } from './support/testServer.ts';
 
 const folder = join(import.meta.dirname, 'frameworks');
 const STREAM = /^retry: \d+\n\nid: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\nevent: end\ndata: \n\n$/;
@@ -58,8 +58,7 @@ test('@microsoft/fetch-event-source comes back to a server that was killed', asy
   onTestFinished(() => void vi.unstubAllGlobals());
   const path = join(folder, 'node_modules/@microsoft/fetch-event-source');
   const { fetchEventSource } = await import(join(path, 'lib/cjs/index.js'));
-  const server = await startServer({ TICK_MS: '100' });
-  onTestFinished(() => server.stop());
+  const server = await serverProcess({ TICK_MS: '100' });
   const ids: string[] = [];
   const abort = new AbortController();
   onTestFinished(() => abort.abort());
@@ -76,8 +75,7 @@ test('@microsoft/fetch-event-source comes back to a server that was killed', asy
   await eventually(() => ids.length >= 3);
   await server.stop();
   await eventually(() => errors > 0);
-  const again = await startServer({ TICK_MS: '100', PORT: String(server.port) });
-  onTestFinished(() => again.stop());
+  await serverProcess({ TICK_MS: '100', PORT: String(server.port) });
   const before = ids.length;
   await eventually(() => ids.length >= before + 3);
   expect(ids).toEqual(Array.from({ length: ids.length }, (_, i) => String(i + 1)));

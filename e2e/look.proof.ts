@@ -1,10 +1,10 @@
 import axe from 'axe-core';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { lastEventId } from '../server/eventStream.ts';
 import { isBrowserMissing, untilShown } from './support/browser.ts';
-import { builtPage, serve } from './support/builtPage.ts';
-import { startServer } from './support/processes.ts';
+import { builtPage, serve, ticking } from './support/builtPage.ts';
 import { conversation, untilStatus, upTo } from './support/shown.ts';
+import { serverProcess } from './support/testServer.ts';
 
 /** The largest number that the counter resumes after. */
 const MOST = 2 ** 52;
@@ -22,7 +22,7 @@ declare global {
 }
 
 describe.skipIf(isBrowserMissing())('the look of the built page', () => {
-  const { open, ticking } = builtPage();
+  const { open } = builtPage();
 
   test('shows the count in its title, and has an icon', async () => {
     const { page } = await open(await ticking(100));
@@ -117,8 +117,7 @@ describe.skipIf(isBrowserMissing())('the look of the built page', () => {
   });
 
   test('breaks its line while the connection is lost, and tells screen readers once each of the loss and the return', async () => {
-    const server = await startServer({ TICK_MS: '100' });
-    onTestFinished(server.stop);
+    const server = await serverProcess({ TICK_MS: '100' });
     const { page } = await open(server.url, () => {
       window.heard = [];
       new MutationObserver(() => {
@@ -133,8 +132,7 @@ describe.skipIf(isBrowserMissing())('the look of the built page', () => {
     await server.stop();
     await page.getByText(/^after \d+: [3-9] s offline$/).waitFor();
     expect(await page.locator('.window').getAttribute('data-state')).toBe('reconnecting');
-    const back = await startServer({ TICK_MS: '100', PORT: new URL(server.url).port });
-    onTestFinished(back.stop);
+    await serverProcess({ TICK_MS: '100', PORT: new URL(server.url).port });
     await untilStatus(page, /^open · resumed/);
     expect(await page.locator('.stretch .gap').innerText()).toMatch(/^\d+\.\d s offline$/);
     expect(await page.locator('.window').getAttribute('data-state')).toBe('open');

@@ -1,12 +1,11 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { isBrowserMissing, untilShown } from './support/browser.ts';
-import { ANSWER, builtPage } from './support/builtPage.ts';
-import { startServer, type ServerProcess } from './support/processes.ts';
+import { ANSWER, builtPage, ticking } from './support/builtPage.ts';
 import { conversation, expectToGoOn, shown, untilStatus, upTo } from './support/shown.ts';
-import { eventually } from './support/testServer.ts';
+import { eventually, serverProcess } from './support/testServer.ts';
 
 describe.skipIf(isBrowserMissing())('the built page', () => {
-  const { open, ticking } = builtPage();
+  const { open } = builtPage();
 
   test('shows 0, then 1, 2, 3, and nothing complains', async () => {
     const { page, complaints } = await open(await ticking(1000));
@@ -42,7 +41,7 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
   });
 
   test('holds one connection, none in a pause, after which it resumes where it was, and none when it is left', async () => {
-    const { url } = await start({ TICK_MS: '100' });
+    const url = await ticking(100);
     const connections = async (): Promise<number> =>
       (await (await fetch(`${url}/health`)).json()).connections;
     const { page } = await open(url);
@@ -58,12 +57,12 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
   });
 
   test('goes on from its number when the server is killed and comes back', async () => {
-    const first = await start({ TICK_MS: '100' });
+    const first = await serverProcess({ TICK_MS: '100' });
     const { page } = await open(first.url);
     await untilShown(page, 5);
     await first.stop();
     await untilStatus(page, /^reconnecting · /);
-    await start({ TICK_MS: '100', PORT: new URL(first.url).port });
+    await serverProcess({ TICK_MS: '100', PORT: new URL(first.url).port });
     await expectToGoOn(page, 10);
     await untilStatus(page, /^open · resumed after \d+, nothing lost$/);
   });
@@ -94,10 +93,3 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
     await expectToGoOn(page, 3);
   });
 });
-
-/** Starts a server that the test has for itself. */
-async function start(env?: NodeJS.ProcessEnv): Promise<ServerProcess> {
-  const server = await startServer(env);
-  onTestFinished(server.stop);
-  return server;
-}

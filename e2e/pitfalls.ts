@@ -128,8 +128,8 @@ export const PITFALLS: readonly Pitfall[] = [
     file: 'server/main.ts',
     code: '  drain();',
     without: '',
-    testFile: 'server/main.test.ts',
-    test: 'SIGTERM every stream ends with a retry and the exit code is 0',
+    testFile: 'server/shutDown.test.ts',
+    test: 'each of a hundred streams ends with a retry and the exit code is 0',
   },
   {
     what: 'After a deploy all clients return at once',
@@ -173,6 +173,7 @@ export const PITFALLS: readonly Pitfall[] = [
     ...subscription,
     code: "if (source && status.state !== 'reconnecting' && !isSilent) return;",
     without: 'return;',
+    testFile: 'client/subscribe.page.test.ts',
     test: 'does not wait for the backoff at',
   },
   {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { isBrowserMissing, untilShown } from './support/browser.ts';
-import { ANSWER, builtPage } from './support/builtPage.ts';
+import { ANSWER, builtPage, ticking } from './support/builtPage.ts';
 import { conversation, shown, untilStatus } from './support/shown.ts';
 import { eventually } from './support/testServer.ts';
 
 describe.skipIf(isBrowserMissing())('a tab', () => {
-  const { open, ticking } = builtPage();
+  const { open } = builtPage();
 
   test('waits for a number that takes longer than its watchdog, on one connection', async () => {
     const { page } = await open(await ticking(15_000));

@@ -3,18 +3,18 @@ import express, { type RequestHandler } from 'express';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { launchBrowser } from './browser.ts';
-import { startServer, type ServerProcess } from './processes.ts';
+import { createApp } from '../../server/app.ts';
 import { servePage } from '../../server/page.ts';
 import { recordShown } from './shown.ts';
 import { listen } from './testServer.ts';
 
+const pageFolder = join(import.meta.dirname, '..', '..', 'dist');
+
 /** How the page's conversation tells of an answer. */
 export const ANSWER = '← 200\nContent-Type: text/event-stream';
 
-/** What tests of the built page share: a browser, and servers by how they tick. */
+/** What tests of the built page share. */
 export interface BuiltPage {
-  /** Where a server ticks that tests share, since each connection counts on its own. */
-  ticking(tickMs: number): Promise<string>;
   /**
    * Opens the page; `before` runs in it before its own scripts. All that reaches the console, such as
    * violations of its Content-Security-Policy, and uncaught errors are in `complaints`.
@@ -22,7 +22,7 @@ export interface BuiltPage {
   open(url: string, before?: () => unknown): Promise<{ page: Page; complaints: string[] }>;
 }
 
-/** Starts what the tests of a `describe` ask for, and ends it when they are done. */
+/** Starts a browser for the tests of a `describe`, and closes it after them. */
 export function builtPage(): BuiltPage {
   let browser: Browser;
   let context: BrowserContext;
@@ -30,18 +30,9 @@ export function builtPage(): BuiltPage {
     browser = await launchBrowser();
     context = await browser.newContext();
   });
-  const servers = new Map<number, Promise<ServerProcess>>();
-  afterAll(async () => {
-    await browser.close();
-    for (const server of servers.values()) await (await server).stop();
-  });
+  afterAll(() => browser.close());
 
   return {
-    async ticking(tickMs) {
-      const server = servers.get(tickMs) ?? startServer({ TICK_MS: String(tickMs) });
-      servers.set(tickMs, server);
-      return (await server).url;
-    },
     async open(url, before = () => {}) {
       const page = await context.newPage();
       onTestFinished(() => page.close());
@@ -56,9 +47,14 @@ export function builtPage(): BuiltPage {
   };
 }
 
+/** Serves the built page and its stream, a number every `tickMs`. */
+export async function ticking(tickMs: number): Promise<string> {
+  const { port } = await listen(createApp({ tickMs, pageFolder }).app);
+  return `http://127.0.0.1:${port}`;
+}
+
 /** Serves the built page with another stream at `/count`. */
 export async function serve(answer: RequestHandler): Promise<string> {
-  const page = servePage(join(import.meta.dirname, '..', '..', 'dist'));
-  const { port } = await listen(express().get('/count', answer).use(page));
+  const { port } = await listen(express().get('/count', answer).use(servePage(pageFolder)));
   return `http://127.0.0.1:${port}`;
 }

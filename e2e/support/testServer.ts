@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { connect, type Server, type Socket } from 'node:net';
 import { onTestFinished, vi } from 'vitest';
+import { startServer, type ServerProcess } from './processes.ts';
 
 /** A real server on a free port; it and its connections are gone when the test has finished. */
 export interface TestServer {
@@ -40,6 +41,13 @@ export async function listen(listener: RequestListener | Server): Promise<TestSe
   if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
   const { port } = address;
   return { server, port, send: (text) => open(port, text) };
+}
+
+/** Starts the server as `npm start` does, on a free port unless `PORT` is given; it ends with the test. */
+export async function serverProcess(env?: NodeJS.ProcessEnv): Promise<ServerProcess> {
+  const server = await startServer(env);
+  onTestFinished(server.stop);
+  return server;
 }
 
 /** Waits until a condition holds, for as long as a busy machine may take. Returns what it gave. */
