@@ -133,14 +133,19 @@ interface BiDiResult {
   result?: { value?: string };
 }
 
+/** What WebDriver may take to answer, before it is asked again. */
+const ANSWER_TIMEOUT_MS = 20_000;
+
 /** Drives WebKitGTK by WebDriver, on a display of its own. */
 async function openWebKit(): Promise<Tab> {
   const port = await freePort();
   const display = launch([displayPath ?? '', '-displayfd', '1', '-screen', '0', '1024x768x24'], {
     signal: 'SIGTERM',
   });
-  await until(() => /^\d+\n/.test(display.output()), display.output);
-  const env = { DISPLAY: `:${display.output().trim()}`, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1' };
+  // Where another one runs, it complains before it prints its number.
+  const displayNumber = (): string | undefined => /^\d+(?=\n)/m.exec(display.output())?.[0];
+  await until(displayNumber, display.output);
+  const env = { DISPLAY: `:${displayNumber()}`, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1' };
   const driver = await listeningOn(
     port,
     launch([webKitDriverPath ?? '', `--port=${port}`], { env, signal: 'SIGTERM' }),
@@ -148,6 +153,7 @@ async function openWebKit(): Promise<Tab> {
   const send = async (method: string, path: string, body?: object): Promise<unknown> => {
     const answer = await fetch(`${driver.url}/session${path}`, {
       method,
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
       ...(body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
     });
     const { value }: { value: unknown } = await answer.json();
@@ -171,7 +177,8 @@ async function openWebKit(): Promise<Tab> {
     const before = await evaluate(document);
     await send('POST', `/${sessionId}/${path}`, body);
     await until(
-      async () => (await evaluate(document)) !== before,
+      // The driver never answers a script that it was given while the page went.
+      async () => (await evaluate(document).catch(() => before)) !== before,
       () => `${path} did nothing`,
     );
     await until(

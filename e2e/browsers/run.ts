@@ -19,6 +19,9 @@ const RECORD = `(() => {
   return true;
 })()`;
 
+/** What to tell of a page that shows no number. */
+const PAGE = '[location.href, document.documentElement.outerHTML]';
+
 async function drive({ name, open }: Driver): Promise<void> {
   let server = await startServer({ TICK_MS });
   const { url, port } = server;
@@ -52,7 +55,7 @@ async function drive({ name, open }: Driver): Promise<void> {
       await tab.back();
       await until(
         () => tab.evaluate(RECORD),
-        () => tab.evaluate('document.body.innerText'),
+        () => tab.evaluate(PAGE),
       );
       kept.push((await tab.evaluate('window.isKept')) === true);
       const after = await number(tab);
@@ -80,7 +83,7 @@ async function drive({ name, open }: Driver): Promise<void> {
 async function counts(tab: Tab): Promise<void> {
   await until(
     () => tab.evaluate(RECORD),
-    () => tab.evaluate('document.body?.innerText'),
+    () => tab.evaluate(PAGE),
   );
   const before = Number(await tab.evaluate('window.shown.length'));
   await until(
