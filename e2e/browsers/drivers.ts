@@ -170,15 +170,17 @@ async function openWebKit(): Promise<Tab> {
     const text = await send('POST', `/${sessionId}/execute/sync`, { script, args: [] });
     return typeof text === 'string' ? JSON.parse(text) : undefined;
   };
+  let moves = 0;
   // The driver does not notice that a page from the back/forward cache is complete; with strategy `none` it
   // does not wait.
   const move = async (path: string, body: object): Promise<void> => {
-    const document = 'location.href + performance.timeOrigin';
-    const before = await evaluate(document);
+    // Not `performance.timeOrigin`: in WebKit it follows the clock.
+    const mark = (moves += 1);
+    await evaluate(`(window.mark = ${mark})`);
     await send('POST', `/${sessionId}/${path}`, body);
     await until(
       // The driver never answers a script that it was given while the page went.
-      async () => (await evaluate(document).catch(() => before)) !== before,
+      async () => !(await evaluate(`window.mark === ${mark}`).catch(() => true)),
       () => `${path} did nothing`,
     );
     await until(
