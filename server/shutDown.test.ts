@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
@@ -36,30 +36,34 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
 
   test('what is still open at the deadline is cut and the exit code is 0, also when a closing terminal sends SIGHUP twice', async () => {
     const { child, url, output } = await serverProcess();
-    const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
-    await eventually(() => half.bytesWritten > 0);
-    // The server has the half request when it answers one that came later.
-    await fetch(`${url}/health`);
+    const half = await sendHalfARequest(url);
     child.kill('SIGHUP');
     await refused(url);
     child.kill('SIGHUP');
-    const cut = new Promise((resolve) => void half.on('error', resolve).on('close', resolve));
     expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
-    await cut;
+    await eventually(() => half.closed);
   });
 
   test('a second one ends the process at once', async () => {
     const { child, url, output } = await serverProcess();
-    const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
-    half.on('error', () => {});
-    await eventually(() => half.bytesWritten > 0);
-    await fetch(`${url}/health`);
+    await sendHalfARequest(url);
     child.kill('SIGTERM');
     await refused(url);
     child.kill('SIGINT');
     expect(await ended(child, output)).toMatchObject({ code: null, signal: 'SIGINT' });
   });
 });
+
+/** Connects, and sends a request without its end. */
+async function sendHalfARequest(url: string): Promise<Socket> {
+  const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
+  half.on('error', () => {}); // a reset is one of the ways to be cut
+  onTestFinished(() => void half.destroy());
+  await eventually(() => half.bytesWritten > 0);
+  // The server has the half request when it answers one that came later.
+  await fetch(`${url}/health`);
+  return half;
+}
 
 /** Waits until the server accepts no connections. */
 function refused(url: string): Promise<boolean> {

@@ -19,9 +19,6 @@ const RECORD = `(() => {
   return true;
 })()`;
 
-/** What to tell of a page that shows no number. */
-const PAGE = '[location.href, document.documentElement.outerHTML]';
-
 async function drive({ name, open }: Driver): Promise<void> {
   let server = await startServer({ TICK_MS });
   const { url, port } = server;
@@ -53,10 +50,7 @@ async function drive({ name, open }: Driver): Promise<void> {
       await tab.evaluate('(window.isKept = true)');
       await tab.goto(`${url}/health`);
       await tab.back();
-      await until(
-        () => tab.evaluate(RECORD),
-        () => tab.evaluate(PAGE),
-      );
+      await record(tab);
       kept.push((await tab.evaluate('window.isKept')) === true);
       const after = await number(tab);
       if (after < before) throw new Error(`expected to go on from ${before}, found ${after}`);
@@ -79,12 +73,17 @@ async function drive({ name, open }: Driver): Promise<void> {
   }
 }
 
-/** Waits for five more numbers; throws unless all since the page was loaded follow each other. */
-async function counts(tab: Tab): Promise<void> {
+/** Waits until the page shows a number, and records those that follow. */
+async function record(tab: Tab): Promise<void> {
   await until(
     () => tab.evaluate(RECORD),
-    () => tab.evaluate(PAGE),
+    () => tab.evaluate('[location.href, document.documentElement.outerHTML]'),
   );
+}
+
+/** Waits for five more numbers; throws unless all since the page was loaded follow each other. */
+async function counts(tab: Tab): Promise<void> {
+  await record(tab);
   const before = Number(await tab.evaluate('window.shown.length'));
   await until(
     async () => Number(await tab.evaluate('window.shown.length')) >= before + 5,
