@@ -16,7 +16,8 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
     for (const stream of streams) expect(await stream.closed).toMatch(/\n\nretry: \d{1,4}\n\n$/);
   });
 
-  test('that a supervisor sends, every stream ends with a retry and the exit code is 0', async () => {
+  test('from a supervisor, every stream ends with a retry and the exit code is 0', async () => {
+    // The signal interrupts the first wait.
     const script = `${packageJson.scripts.start} & trap 'kill -TERM $!' TERM; wait $!; wait $!`;
     const supervisor = spawn('sh', ['-c', script], {
       cwd: join(import.meta.dirname, '..'),
@@ -34,7 +35,7 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
     await refused(printed.trim());
   });
 
-  test('what is still open at the deadline is cut and the exit code is 0, also when a closing terminal sends SIGHUP twice', async () => {
+  test('half a request is cut at the deadline and the exit code is 0, also when a closing terminal sends SIGHUP twice', async () => {
     const { child, url, output } = await serverProcess();
     const half = await sendHalfARequest(url);
     child.kill('SIGHUP');
@@ -44,7 +45,7 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
     await eventually(() => half.closed);
   });
 
-  test('a second one ends the process at once', async () => {
+  test('a second SIGINT ends the process at once', async () => {
     const { child, url, output } = await serverProcess();
     await sendHalfARequest(url);
     child.kill('SIGTERM');
@@ -54,18 +55,18 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
   });
 });
 
-/** Connects, and sends a request without its end. */
+/** Opens a connection and sends an incomplete request. */
 async function sendHalfARequest(url: string): Promise<Socket> {
   const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
-  half.on('error', () => {}); // a reset is one of the ways to be cut
+  half.on('error', () => {}); // the server may cut it with a reset
   onTestFinished(() => void half.destroy());
   await eventually(() => half.bytesWritten > 0);
-  // The server has the half request when it answers one that came later.
+  // Once this later request is answered, the server has the half one.
   await fetch(`${url}/health`);
   return half;
 }
 
-/** Waits until the server accepts no connections. */
+/** Waits until the server refuses connections. */
 function refused(url: string): Promise<boolean> {
   const isRefused = (): Promise<boolean> =>
     fetch(`${url}/health`).then(
@@ -75,7 +76,7 @@ function refused(url: string): Promise<boolean> {
   return eventually(isRefused);
 }
 
-/** Reads `/count` with fetch, a client that knows nothing of event streams. */
+/** Reads `/count` as plain text, without EventSource. */
 async function readStream(
   url: string,
 ): Promise<{ until: (text: string) => Promise<unknown>; closed: Promise<string> }> {

@@ -10,14 +10,14 @@ import { listen } from './testServer.ts';
 
 const pageFolder = join(import.meta.dirname, '..', '..', 'dist');
 
-/** How the page's conversation tells of an answer. */
+/** The entry for a stream's answer in the page's list “The conversation”. */
 export const ANSWER = '← 200\nContent-Type: text/event-stream';
 
-/** What tests of the built page share. */
+/** A browser that opens the built page. */
 export interface BuiltPage {
   /**
-   * Opens the page; `before` runs in it before its own scripts. All that reaches the console, such as
-   * violations of its Content-Security-Policy, and uncaught errors are in `complaints`.
+   * Opens the page; `before` runs there ahead of its scripts. `complaints` collects uncaught errors and all
+   * console messages, such as violations of the Content-Security-Policy.
    */
   open(url: string, before?: () => unknown): Promise<{ page: Page; complaints: string[] }>;
 }
@@ -47,13 +47,13 @@ export function builtPage(): BuiltPage {
   };
 }
 
-/** Serves the built page and its stream, a number every `tickMs`. */
+/** Serves the built page and its stream, a number every `tickMs`. Returns the URL. */
 export async function ticking(tickMs: number): Promise<string> {
   const { port } = await listen(createApp({ tickMs, pageFolder }).app);
   return `http://127.0.0.1:${port}`;
 }
 
-/** Serves the built page with another stream at `/count`. */
+/** Serves the built page, with `answer` at `/count` instead of its stream. Returns the URL. */
 export async function serve(answer: RequestHandler): Promise<string> {
   const { port } = await listen(express().get('/count', answer).use(servePage(pageFolder)));
   return `http://127.0.0.1:${port}`;
