@@ -99,7 +99,8 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
   });
 
   async function startRedis(): Promise<void> {
-    const options = `--port ${port} --bind 127.0.0.1 --appendonly yes --save`
+    // By default, a killed Redis has lost what it acknowledged while the disk was busy.
+    const options = `--port ${port} --bind 127.0.0.1 --appendonly yes --appendfsync always --save`
       .split(' ')
       .concat('', '--dir', folder);
     redis = launch([redisPath ?? '', ...options]);
@@ -231,9 +232,9 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
       clearInterval(cutting);
       const isDone = ({ received }: Reader): boolean => received.at(-1)?.data === String(ENTRIES);
       await eventually(() => readers.every(isDone)).catch(() => {});
-      const held = readers.map((reader) => events(reader).slice(1).join());
-      const all = Array.from({ length: ENTRIES }, (_, i) => `entry ${i + 1}`).join();
-      const complete = held.filter((text) => text === all).length;
+      const held = readers.map((reader) => events(reader).slice(1));
+      const all = Array.from({ length: ENTRIES }, (_, i) => `entry ${i + 1}`);
+      const complete = held.filter((entries) => entries.join() === all.join()).length;
       console.log(
         `${complete} of ${READERS} readers hold ${ENTRIES} of ${ENTRIES} entries, each once and in order;`,
         Object.entries(counts)
@@ -241,7 +242,7 @@ describe.skipIf(isRedisMissing)('scale-out', () => {
           .join(', '),
         `(SCALE_OUT_SEED=${seed})`,
       );
-      expect(complete).toBe(READERS);
+      for (const entries of held) expect(entries).toEqual(all);
       await eventually(async () => (await page.locator('li').count()) === ENTRIES + 1);
       expect(await page.locator('[role=alert]').textContent()).toBe('');
     },

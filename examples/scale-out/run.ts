@@ -25,6 +25,8 @@ start('redis-server', [
   folder,
   '--appendonly',
   'yes',
+  '--appendfsync',
+  'always', // else a killed Redis has lost what it acknowledged while the disk was busy
 ]);
 const servers = [1, 2].map((n) =>
   start(process.execPath, ['--import', 'tsx', join(here, 'server.ts')], { PORT: `${port + n}` }),
