@@ -8,7 +8,7 @@ export default defineConfig({
   build: { outDir: '../dist', emptyOutDir: true },
   test: {
     root: import.meta.dirname,
-    include: ['{server,client,e2e}/**/*.test.ts'],
+    include: ['{server,client,test}/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 3, // also on one core: many tests wait for clocks

@@ -1,8 +1,8 @@
 /** Prints what the page costs in the browser while nothing but the counting happens. Needs Linux. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launchBrowser } from '../e2e/support/browser.ts';
-import { startServer } from '../e2e/support/processes.ts';
+import { launchBrowser } from '../test/support/browser.ts';
+import { startServer } from '../test/support/processes.ts';
 import { cpuMicroseconds } from './processes.ts';
 
 const ROUNDS = 3;

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { programPath } from '../e2e/support/browser.ts';
-import { launch, listening, type Launched, type ServerProcess } from '../e2e/support/processes.ts';
+import { programPath } from '../test/support/browser.ts';
+import { launch, listening, type Launched, type ServerProcess } from '../test/support/processes.ts';
 import type { Order, Received, Returned } from './load.ts';
 
 /** Whether CPU and memory of a process can be read. Elsewhere lateness and lost frames alone are measured. */

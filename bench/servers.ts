@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
-import { programPath } from '../e2e/support/browser.ts';
+import { programPath } from '../test/support/browser.ts';
 
 /** A server that is measured. */
 export interface Contender {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../e2e/support/processes.ts';
+import { freePort } from '../test/support/processes.ts';
 import type { Returned } from './load.ts';
 import { startLoad, startServer } from './processes.ts';
 import type { Contender } from './servers.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { browserPath, isBrowserMissing, launchBrowser } from '../e2e/support/browser.ts';
-import { answer, asked, hide, pages, states, stream, untilMessages } from '../e2e/support/testPage.ts';
-import { eventually } from '../e2e/support/testServer.ts';
+import { browserPath, isBrowserMissing, launchBrowser } from '../test/support/browser.ts';
+import { answer, asked, hide, pages, states, stream, untilMessages } from '../test/support/testPage.ts';
+import { eventually } from '../test/support/testServer.ts';
 import { STEADY_AFTER_MS } from './subscribe.ts';
 
 describe.skipIf(isBrowserMissing())('a subscription, when the network or the page comes and goes,', () => {

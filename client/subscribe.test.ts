@@ -1,8 +1,8 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { EventSource } from 'eventsource';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isBrowserMissing } from '../e2e/support/browser.ts';
-import { eventually, listen } from '../e2e/support/testServer.ts';
+import { isBrowserMissing } from '../test/support/browser.ts';
+import { eventually, listen } from '../test/support/testServer.ts';
 import {
   BACKOFF_CAP_MS,
   HEAD_TIMEOUT_MS,
@@ -22,7 +22,7 @@ import {
   stream,
   untilMessages,
   untilState,
-} from '../e2e/support/testPage.ts';
+} from '../test/support/testPage.ts';
 
 describe.skipIf(isBrowserMissing())('a subscription', () => {
   const open = pages();

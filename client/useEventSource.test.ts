@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { build, type Rollup } from 'vite';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { isBrowserMissing, launchBrowser } from '../e2e/support/browser.ts';
-import { eventually, listen } from '../e2e/support/testServer.ts';
+import { isBrowserMissing, launchBrowser } from '../test/support/browser.ts';
+import { eventually, listen } from '../test/support/testServer.ts';
 
 describe.skipIf(isBrowserMissing())('useEventSource', () => {
   let browser: Browser;
   let shared: Page;
   let script: string;
   beforeAll(async () => {
-    [browser, script] = await Promise.all([launchBrowser(), bundle('../e2e/support/hookPage.tsx')]);
+    [browser, script] = await Promise.all([launchBrowser(), bundle('../test/support/hookPage.tsx')]);
     shared = await browser.newPage();
   });
   afterAll(() => browser.close());

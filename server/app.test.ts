@@ -7,8 +7,8 @@ import supertest from 'supertest';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createApp, DRAIN_WINDOW_MS, type AppOptions } from './app.ts';
 import { createExpressServer } from './expressServer.ts';
-import { body, request } from '../e2e/support/rawHttp.ts';
-import { eventually, listen, type Connection, type TestServer } from '../e2e/support/testServer.ts';
+import { body, request } from '../test/support/rawHttp.ts';
+import { eventually, listen, type Connection, type TestServer } from '../test/support/testServer.ts';
 
 const GET_COUNT = request('GET', '/count');
 

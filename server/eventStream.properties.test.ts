@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { describe, expect, test } from 'vitest';
 import { formatMessage, openEventStream, type Message } from './eventStream.ts';
-import { body, request } from '../e2e/support/rawHttp.ts';
-import { listen } from '../e2e/support/testServer.ts';
+import { body, request } from '../test/support/rawHttp.ts';
+import { listen } from '../test/support/testServer.ts';
 
 /** What has a meaning in the format or on the way, or is more than one byte or code unit long. */
 const DELICATE = [

@@ -11,8 +11,8 @@ import {
   type EventStreamOptions,
   type Source,
 } from './eventStream.ts';
-import { body, request } from '../e2e/support/rawHttp.ts';
-import { eventually, listen } from '../e2e/support/testServer.ts';
+import { body, request } from '../test/support/rawHttp.ts';
+import { eventually, listen } from '../test/support/testServer.ts';
 
 const GET = request('GET', '/');
 const KILOBYTE = 'x'.repeat(1000);

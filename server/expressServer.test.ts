@@ -3,8 +3,8 @@ import { runInNewContext } from 'node:vm';
 import express from 'express';
 import { expect, test } from 'vitest';
 import { createExpressServer } from './expressServer.ts';
-import { request } from '../e2e/support/rawHttp.ts';
-import { listen } from '../e2e/support/testServer.ts';
+import { request } from '../test/support/rawHttp.ts';
+import { listen } from '../test/support/testServer.ts';
 
 test('all requests share a hidden class, and so do all responses', async () => {
   const met: object[][] = [];

@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { runServer, startServer, type ServerProcess } from '../e2e/support/processes.ts';
-import { eventually, serverProcess } from '../e2e/support/testServer.ts';
+import { runServer, startServer, type ServerProcess } from '../test/support/processes.ts';
+import { eventually, serverProcess } from '../test/support/testServer.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
 

@@ -5,8 +5,8 @@ import type { Express } from 'express';
 import supertest from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp } from './app.ts';
-import { request } from '../e2e/support/rawHttp.ts';
-import { eventually, listen } from '../e2e/support/testServer.ts';
+import { request } from '../test/support/rawHttp.ts';
+import { eventually, listen } from '../test/support/testServer.ts';
 
 /** More than is read at once: a file that is read to its end is closed. */
 const FILE_BYTES = 200_000;

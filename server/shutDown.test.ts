@@ -3,8 +3,8 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
-import { ended } from '../e2e/support/processes.ts';
-import { eventually, serverProcess } from '../e2e/support/testServer.ts';
+import { ended } from '../test/support/processes.ts';
+import { eventually, serverProcess } from '../test/support/testServer.ts';
 
 describe.skipIf(process.platform === 'win32')('at a signal', () => {
   test('each of a hundred streams ends with a retry and the exit code is 0', async () => {

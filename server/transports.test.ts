@@ -7,9 +7,9 @@ import type { Readable } from 'node:stream';
 import compression from 'compression';
 import express from 'express';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { cert, key } from '../e2e/support/certificate.ts';
-import { body, request } from '../e2e/support/rawHttp.ts';
-import { eventually, listen } from '../e2e/support/testServer.ts';
+import { cert, key } from '../test/support/certificate.ts';
+import { body, request } from '../test/support/rawHttp.ts';
+import { eventually, listen } from '../test/support/testServer.ts';
 import { openEventStream, type EventStream, type Source } from './eventStream.ts';
 
 afterEach(() => void vi.restoreAllMocks());

@@ -61,7 +61,7 @@ describe.skipIf(isBrowserMissing())('in a browser', () => {
   });
 
   test('Next.js under React Compiler renders the hook on the server, and runs it', async () => {
-    await cp(join(folder, 'page.tsx'), join(nextFolder, 'copied/e2e/react/page.tsx'));
+    await cp(join(folder, 'page.tsx'), join(nextFolder, 'copied/test/react/page.tsx'));
     for (const file of ['subscribe.ts', 'useEventSource.ts']) {
       await cp(join(folder, '../../client', file), join(nextFolder, 'copied/client', file));
     }

@@ -6,7 +6,7 @@ const projectFolder = join(import.meta.dirname, '..');
 
 /** Each file of the project's own, and the files that it imports. */
 const imports = new Map(
-  ['server', 'client', 'e2e'].flatMap((room) =>
+  ['server', 'client', 'test'].flatMap((room) =>
     readdirSync(join(projectFolder, room), { recursive: true, encoding: 'utf8' })
       .filter((name) => /\.tsx?$/.test(name))
       .map((name) => {
@@ -20,7 +20,7 @@ const imports = new Map(
 
 test('server/ and client/ import nothing from another room, but in tests', () => {
   const strays = [...imports].flatMap(([file, targets]) =>
-    /^e2e|\.test\./.test(file) ? [] : targets.filter((to) => to.split('/')[0] !== file.split('/')[0]),
+    /^test|\.test\./.test(file) ? [] : targets.filter((to) => to.split('/')[0] !== file.split('/')[0]),
   );
   expect(strays).toEqual([]);
 });

@@ -8,7 +8,7 @@ describe.skipIf(isNginxMissing() || isBrowserMissing())('two servers behind ngin
   test('lose no number and repeat none, whatever happens to them, to the network and to the tabs', async () => {
     const seed = Number(process.env['CHAOS_SEED'] ?? randomSeed());
     console.log(`CHAOS_SEED=${seed}`);
-    // One round of everything; e2e/chaos/run.ts is the long form.
+    // One round of everything; test/chaos/run.ts is the long form.
     const report = await runChaos({ seconds: 0, seed });
     console.log(inWords(report));
     expect(new Set(report.happened)).toEqual(

@@ -9,7 +9,7 @@ import { shutdown } from './shutdown.ts';
 import { fullReaders, quietStream, slowReaders } from './slowReaders.ts';
 import { randomSeed } from '../support/random.ts';
 
-/** The long form, whose figures are in e2e/README.md. e2e/abuse.proof.ts is the short form. */
+/** The long form, whose figures are in test/README.md. test/abuse.proof.ts is the short form. */
 const PROOFS: Record<string, (seed: number) => Promise<Outcome>> = {
   'slow readers': () => slowReaders(fitting(1000), 60),
   // The kernel buffers up to 2.6 MB for each of them, at least on the loopback interface.

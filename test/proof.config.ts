@@ -14,13 +14,13 @@ const LONG = [
   'frameworks',
   'examples/chat',
   'examples/job',
-].map((name) => `e2e/${name}.proof.ts`);
+].map((name) => `test/${name}.proof.ts`);
 
 // What takes too long for `npm test`. Time limits are generous, so that a busy machine keeps them.
 export default defineConfig({
   test: {
     root: join(import.meta.dirname, '..'),
-    include: ['{e2e,examples}/**/*.proof.ts'],
+    include: ['{test,examples}/**/*.proof.ts'],
     exclude: process.env['PROOF'] === 'short' ? LONG : [],
     testTimeout: 180_000,
     hookTimeout: 180_000,

@@ -14,8 +14,8 @@ const COPIED = [
   'server/eventStream.ts',
   'client/subscribe.ts',
   'client/useEventSource.ts',
-  'e2e/copy/server.ts',
-  'e2e/copy/page.tsx',
+  'test/copy/server.ts',
+  'test/copy/page.tsx',
 ];
 
 /** Settings of another strict project. */

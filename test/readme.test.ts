@@ -8,7 +8,7 @@ import { PITFALLS } from './pitfalls.ts';
 import { programPath } from './support/browser.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
-const READMES = ['README.md', 'e2e/README.md', 'bench/README.md', 'examples/README.md'].filter((file) =>
+const READMES = ['README.md', 'test/README.md', 'bench/README.md', 'examples/README.md'].filter((file) =>
   existsSync(join(projectFolder, file)),
 );
 
@@ -47,10 +47,10 @@ describe.each(READMES)('%s', (readme) => {
   });
 });
 
-test.each(PITFALLS)('e2e/README.md names a pitfall, its handling and its test: $what', (pitfall) => {
-  const rows = read('e2e/README.md').split('\n');
+test.each(PITFALLS)('test/README.md names a pitfall, its handling and its test: $what', (pitfall) => {
+  const rows = read('test/README.md').split('\n');
   const row = rows.find((line) => line.startsWith(`| ${pitfall.what} `));
-  for (const name of [pitfall.file, pitfall.testFile]) expect(row).toContain(name.replace('e2e/', ''));
+  for (const name of [pitfall.file, pitfall.testFile]) expect(row).toContain(name.replace('test/', ''));
   expect(row).toContain(`“${pitfall.test}”`);
 });
 

@@ -95,7 +95,7 @@ async function lint() {
       { files: ['**/*.{ts,tsx}'], languageOptions: { parser }, ...hooks.configs.flat['recommended-latest'] },
     ],
   });
-  const results = await eslint.lintFiles(['client/*.ts', 'client/*.tsx', 'e2e/react/*.tsx']);
+  const results = await eslint.lintFiles(['client/*.ts', 'client/*.tsx', 'test/react/*.tsx']);
   return {
     files: results.length,
     problems: results.flatMap(({ filePath, messages }) =>

@@ -1,6 +1,6 @@
 /** Where a pitfall is handled, and the test that fails without it. */
 export interface Pitfall {
-  /** What goes wrong, as in the table of e2e/README.md. */
+  /** What goes wrong, as in the table of test/README.md. */
   what: string;
   file: string;
   /** The code that handles it, a part of one line, and what stands there without it. */
@@ -46,7 +46,7 @@ export const PITFALLS: readonly Pitfall[] = [
     ...stream,
     code: "{ ...headers, 'X-Accel-Buffering': 'no' }",
     without: 'headers',
-    testFile: 'e2e/nginx.proof.ts',
+    testFile: 'test/nginx.proof.ts',
     test: 'frames arrive one by one, compressed',
   },
   {

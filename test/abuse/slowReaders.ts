@@ -26,7 +26,7 @@ export async function slowReaders(stalled: number, seconds: number, lateMs = 100
 export async function fullReaders(stalled: number, seconds: number, isSecure = false): Promise<Outcome> {
   const tickMs = 10;
   const env = { TICK_MS: `${tickMs}`, TLS: isSecure ? '1' : '' };
-  const server = await startProbed({ program: 'e2e/abuse/firehose.ts', env });
+  const server = await startProbed({ program: 'test/abuse/firehose.ts', env });
   const bytesEach = 2 * MAX_BUFFERED_BYTES * BYTES_PER_BYTE;
   return watched(server, tickMs, stalled, seconds, '/', bytesEach, 1000, isSecure);
 }
@@ -37,7 +37,7 @@ export async function fullReaders(stalled: number, seconds: number, isSecure = f
  * progress when it first looks, so both may double.
  */
 export async function quietStream(stalled: number): Promise<Outcome> {
-  const server = await startProbed({ program: 'e2e/abuse/firehose.ts' });
+  const server = await startProbed({ program: 'test/abuse/firehose.ts' });
   const clients: Socket[] = [];
   try {
     const before = await server.figures('collect');

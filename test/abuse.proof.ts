@@ -11,7 +11,7 @@ import { randomSeed } from './support/random.ts';
 /** How late numbers may be: other tests keep the machine busy. */
 const LATE_MS = 5000;
 
-// The quick forms; e2e/abuse/run.ts is the long one. Each throws when a bound is broken.
+// The quick forms; test/abuse/run.ts is the long one. Each throws when a bound is broken.
 describe.concurrent('a server endures', () => {
   const seed = Number(process.env['ABUSE_SEED'] ?? randomSeed());
   console.log(`ABUSE_SEED=${seed}`);

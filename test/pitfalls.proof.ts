@@ -8,7 +8,7 @@ import { ended, launch } from './support/processes.ts';
 describe('the test of a pitfall', () => {
   let folder: string;
   beforeAll(async () => {
-    folder = await copyProject('e2e', 'examples', 'dist');
+    folder = await copyProject('test', 'examples', 'dist');
   });
   afterAll(() => rm(folder, { recursive: true, maxRetries: 5 }));
 
@@ -39,7 +39,7 @@ describe('the test of a pitfall', () => {
     const files = new Set(pitfalls.map(({ testFile }) => testFile));
     const titles = pitfalls.map(({ test: title }) => title.replaceAll(/[^\w ]/g, '.'));
     const isProof = pitfalls.some(({ testFile }) => testFile.endsWith('.proof.ts'));
-    const config = isProof ? 'e2e/proof.config.ts' : 'vite.config.ts';
+    const config = isProof ? 'test/proof.config.ts' : 'vite.config.ts';
     const command = ['node_modules/vitest/vitest.mjs', 'run', '--config', config, ...files, ...limits];
     const env = { CI: 'true', VITEST: undefined, NODE_ENV: undefined };
     const { child, output } = launch([process.execPath, ...command, '-t', titles.join('|')], { folder, env });

@@ -1,4 +1,4 @@
-// Serves one stream under each framework, and prints where: read by e2e/frameworks.proof.ts.
+// Serves one stream under each framework, and prints where: read by test/frameworks.proof.ts.
 import { createRequire } from 'node:module';
 import { serve } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';

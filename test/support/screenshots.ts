@@ -6,7 +6,7 @@ import type { BrowserContextOptions, Page } from 'playwright-core';
 import { createApp } from '../../server/app.ts';
 import { launchBrowser, untilShown } from './browser.ts';
 
-// Run with `node --import tsx e2e/support/screenshots.ts` after a build: each state of the page in
+// Run with `node --import tsx test/support/screenshots.ts` after a build: each state of the page in
 // screenshots/, and light.png for README. Port 7000 must be free, because it is in the pictures.
 const folder = join(import.meta.dirname, '..', 'screenshots');
 const PORT = 7000;
