@@ -7,7 +7,7 @@ import {
   type Status,
   type SubscribeOptions,
   type Subscription,
-} from './subscribe.ts';
+} from './subscribe';
 
 /** The status of a subscription, and what a page can do with it. The functions are stable. */
 export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume' | 'drop'> {
