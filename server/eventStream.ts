@@ -21,6 +21,9 @@ export const STALLED_AFTER_MS = 30_000;
 /** The longest delay that timers accept. */
 const MAX_MS = 2 ** 31 - 1;
 
+const NODE_RESPONSE =
+  "Node's ServerResponse, as in Fastify's reply.raw, Koa's ctx.res or Hono's c.env.outgoing";
+
 /** Maps each event's name to the type of its `data`. An event without a name is a `message`. */
 export type Events = Record<string, string | number>;
 type EventsOf<E> = { [Name in keyof E]: string | number }; // also accepts interfaces
@@ -91,13 +94,7 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   { reconnectionTimeMs = 1000, heartbeatMs = 15_000, controlEvents = true }: EventStreamOptions = {},
 ): void {
   const res = response as ServerResponse; // as typed, the methods of both can't be called on their union
-  if (typeof (res as Partial<ServerResponse> | undefined)?.writeHead !== 'function') {
-    throw expected(
-      'res',
-      'the ServerResponse of node:http, such as reply.raw in Fastify or ctx.res in Koa',
-      res,
-    );
-  }
+  if (typeof res?.writeHead !== 'function') throw expected('res', NODE_RESPONSE, res);
   if (typeof source !== 'function') throw expected('source', 'a function', source);
   const retry = inRange('reconnectionTimeMs', reconnectionTimeMs) * (0.5 + Math.random());
   inRange('heartbeatMs', heartbeatMs);
@@ -236,7 +233,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
       this.#limit = Infinity; // in this turn, in which the socket cannot drain
       setImmediate(() => (this.#limit = this.#channel.writableLength + MAX_BUFFERED_BYTES));
     }
-    return this.#limit !== undefined && backlog > this.#limit;
+    return backlog > (this.#limit ?? Infinity);
   }
 
   /** Nothing was sent for `heartbeatMs`, or what was sent is not being read. */

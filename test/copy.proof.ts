@@ -1,144 +1,144 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync, execSync, spawnSync } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { EventSource } from 'eventsource';
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { subscribe, type Handlers, type Status } from '../client/subscribe.ts';
-import { freePort, launch, listeningOn, type ServerProcess } from './support/processes.ts';
-import { eventually } from './support/testServer.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+// The three files, and a product that uses them, as somebody else compiles them: with packages of another
+// project, none of this one.
+const isShort = process.env['PROOF'] === 'short';
+const roomFolder = join(import.meta.dirname, 'copy');
 const projectFolder = join(import.meta.dirname, '..');
-/** The three files, and a server and a page of another product. */
-const COPIED = [
-  'server/eventStream.ts',
-  'client/subscribe.ts',
-  'client/useEventSource.ts',
-  'test/copy/server.ts',
-  'test/copy/page.tsx',
+const SERVER = ['server/eventStream.ts', 'test/copy/server.ts'];
+const PAGE = ['client/subscribe.ts', 'client/useEventSource.ts', 'test/copy/page.tsx'];
+const packages = createRequire(join(roomFolder, 'package.json'));
+
+const VITE = {
+  target: 'ES2023',
+  lib: ['ES2023', 'DOM', 'DOM.Iterable'],
+  module: 'ESNext',
+  moduleResolution: 'bundler',
+  jsx: 'react-jsx',
+  strict: true,
+  verbatimModuleSyntax: true,
+  noUnusedLocals: true,
+  noUnusedParameters: true,
+};
+const NEXT = {
+  target: 'ES2017',
+  lib: ['dom', 'dom.iterable', 'esnext'],
+  module: 'esnext',
+  moduleResolution: 'bundler',
+  jsx: 'preserve',
+  strict: true,
+  esModuleInterop: true,
+  isolatedModules: true,
+};
+const REACT_ROUTER = { ...VITE, target: 'ES2022', lib: ['DOM', 'DOM.Iterable', 'ES2022'], types: ['vite'] };
+const NEST = {
+  target: 'ES2023',
+  lib: ['ES2023'],
+  module: 'commonjs',
+  esModuleInterop: true,
+  strictNullChecks: true,
+  noImplicitAny: false,
+};
+const STRICTEST = {
+  exactOptionalPropertyTypes: true,
+  isolatedDeclarations: true,
+  declaration: true,
+  noImplicitOverride: true,
+  noPropertyAccessFromIndexSignature: true,
+  noUncheckedIndexedAccess: true,
+};
+const OLD = { target: 'ES2020', lib: ['ES2020', 'DOM'], verbatimModuleSyntax: false };
+
+type Case = [typescript: string, node: number, react: number, options: object, files?: string[]];
+const BOTH = [...SERVER, ...PAGE];
+const SHORT: Case[] = [
+  ['5.4', 18, 18, { ...VITE, ...OLD }],
+  ['5.9', 24, 19, { ...NEXT, strict: false }],
+  ['7', 26, 19, VITE],
+];
+const ALL: Case[] = [
+  ...['5.4', '5.9', '6', '7'].flatMap((typescript) =>
+    [18, 20, 22, 24, 26].map((node): Case => [typescript, node, 19, VITE]),
+  ),
+  ...SHORT.slice(0, 2),
+  ['5.9', 22, 18, NEXT],
+  ['7', 24, 19, { ...NEXT, strict: false }],
+  ['5.9', 24, 19, NEST, SERVER],
+  ['5.9', 24, 19, { ...REACT_ROUTER, types: undefined }],
+  ['5.9', 24, 19, { ...VITE, ...STRICTEST }, SERVER],
+  ['7', 24, 19, { ...VITE, ...STRICTEST }, ['client/subscribe.ts', 'client/useEventSource.ts']],
 ];
 
-/** Settings of another strict project. */
-const TSCONFIG = {
-  compilerOptions: {
-    strict: true,
-    noEmit: true,
-    target: 'ES2022',
-    module: 'NodeNext',
-    jsx: 'react-jsx',
-    lib: ['ES2022', 'DOM', 'DOM.Iterable'],
-    types: ['node'],
-    allowImportingTsExtensions: true,
-    skipLibCheck: true,
-  },
-};
-
 let folder: string;
-let server: ServerProcess;
 
 beforeAll(async () => {
-  vi.stubGlobal('EventSource', EventSource);
-  folder = await mkdtemp(join(tmpdir(), 'copied-'));
-  await Promise.all([
-    ...COPIED.map(async (file) => {
-      const text = await readFile(join(projectFolder, file), 'utf8');
-      await writeFile(
-        join(folder, basename(file)),
-        text.replaceAll(/'\.\.\/\.\.\/\w+\/(\w+\.ts)'/g, "'./$1'"),
-      );
-    }),
-    writeFile(join(folder, 'tsconfig.json'), JSON.stringify(TSCONFIG)),
-    writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' })),
-    symlink(join(projectFolder, 'node_modules'), join(folder, 'node_modules'), 'junction'),
-  ]);
-  const port = await freePort();
-  const command = [process.execPath, '--import', 'tsx', 'server.ts'];
-  server = await listeningOn(port, launch(command, { env: { PORT: String(port) }, folder }));
-});
-afterAll(async () => {
-  vi.unstubAllGlobals();
-  await server.stop();
-  await rm(folder, { recursive: true, maxRetries: 5 });
-});
-
-/** Subscribes until the test has finished, and records what comes. */
-function read(
-  path: string,
-  ...types: string[]
-): { messages: [type: string, data: string][]; statuses: Status[] } {
-  const messages: [string, string][] = [];
-  const statuses: Status[] = [];
-  const on: Handlers = Object.fromEntries(
-    types.map((name) => [name, ({ type, data }) => messages.push([type, data])]),
-  );
-  const subscription = subscribe(server.url + path, on, { onStatus: (status) => statuses.push(status) });
-  onTestFinished(subscription.close);
-  return { messages, statuses };
-}
-
-async function untilClosed(statuses: Status[]): Promise<void> {
-  await eventually(() => statuses.at(-1)?.state === 'closed');
-}
-
-test('the copied files and what uses them compile under strict types', () => {
-  const tsc = join(projectFolder, 'node_modules', 'typescript', 'bin', 'tsc');
-  const { stdout } = spawnSync(process.execPath, [tsc, '--project', folder], { encoding: 'utf8' });
-  expect(stdout).toBe('');
-});
-
-test('the clock tells the time', async () => {
-  const { messages } = read('/clock', 'time');
-  await eventually(() => messages.length === 2);
-  for (const [, data] of messages) expect(new Date(data).toISOString()).toBe(data);
-});
-
-test('the job finishes, and its client does not reconnect', async () => {
-  const { messages, statuses } = read('/job', 'message');
-  await untilClosed(statuses);
-  expect(messages.map(([, data]) => Number(data))).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
-  expect(statuses.map(({ state }) => state)).toEqual(['connecting', 'open', 'closed']);
-});
-
-test('orders are objects with a name', async () => {
-  const { messages } = read('/orders', 'order');
-  await eventually(() => messages.length === 2);
-  expect(messages).toEqual([
-    ['order', '{"item":"tea","cups":2}'],
-    ['order', '{"item":"mate","cups":1}'],
-  ]);
-});
-
-test('a handler may pause, and what came in the same chunk comes again when it resumes', async () => {
-  const ids: string[] = [];
-  const subscription = subscribe(`${server.url}/orders`, {
-    order({ lastEventId }) {
-      ids.push(lastEventId);
-      subscription.pause();
-    },
+  execSync(`npm install --no-audit --no-fund --no-package-lock ${isShort ? '--omit=dev' : ''}`, {
+    cwd: roomFolder,
   });
-  onTestFinished(subscription.close);
-  await eventually(() => ids.length > 0);
-  expect(ids).toEqual(['1']);
-  subscription.resume();
-  await eventually(() => ids.length > 1);
-  expect(ids).toEqual(['1', '2']);
+  folder = await mkdtemp(join(tmpdir(), 'copied-'));
+  await Promise.all(BOTH.map((file) => cp(join(projectFolder, file), join(folder, basename(file)))));
+  await symlink(join(roomFolder, 'node_modules'), join(folder, 'node_modules'), 'junction');
+});
+afterAll(() => rm(folder, { recursive: true, maxRetries: 5 }));
+
+async function configure([, node, react, options, files = BOTH]: Case): Promise<void> {
+  const paths = {
+    react: [`./node_modules/@types/react${react}`],
+    'react/*': [`./node_modules/@types/react${react}/*`],
+  };
+  const compilerOptions = { types: [`node${node}`], paths, noEmit: true, skipLibCheck: true, ...options };
+  const tsconfig = JSON.stringify({ compilerOptions, files: files.map((file) => basename(file)) });
+  await writeFile(join(folder, 'tsconfig.json'), tsconfig);
+}
+
+test.each(isShort ? SHORT : ALL)('TypeScript %s, @types/node %i, @types/react %i, %j', async (...given) => {
+  await configure(given);
+  const tsc = join(folder, 'node_modules', `typescript${given[0]}`, 'bin', 'tsc');
+  expect(spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' }).stdout).toBe('');
 });
 
-test.each([
-  ['/orders', 1, 'data: {"item":"mate","cups":1}'],
-  ['/answer', 3, 'data: "."'],
-])('%s goes on after the last event ID', async (path, id, data) => {
-  const { body } = await fetch(server.url + path, { headers: { 'Last-Event-ID': String(id) } });
-  let text = '';
-  for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
-    text += chunk;
-    if (text.includes(data)) break;
-  }
-  expect(text.match(/^id: .*$/gm)).toEqual([`id: ${id + 1}`]);
-});
+describe.skipIf(isShort)('beside the compiler', () => {
+  test('typescript-eslint’s and React’s recommended rules find nothing', async () => {
+    await configure(['5.9', 24, 19, VITE]);
+    await writeFile(
+      join(folder, 'eslint.config.mjs'),
+      `import hooks from 'eslint-plugin-react-hooks';
+      import { configs } from 'typescript-eslint';
+      export default [
+        ...configs.recommendedTypeChecked,
+        hooks.configs.flat.recommended,
+        { languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } } },
+      ];`,
+    );
+    const eslint = join(folder, 'node_modules', 'eslint', 'bin', 'eslint.js');
+    const files = ['eventStream.ts', 'subscribe.ts', 'useEventSource.ts'];
+    expect(() =>
+      execFileSync(process.execPath, [eslint, ...files], { cwd: folder, encoding: 'utf8' }),
+    ).not.toThrow();
+  });
 
-test('tokens keep their spaces and line ends', async () => {
-  const { messages, statuses } = read('/answer', 'message');
-  await untilClosed(statuses);
-  expect(messages.map(([, data]) => JSON.parse(data)).join('')).toBe('Less is\nmore.');
+  test('the wire format runs where there is no Node', async () => {
+    const { EdgeVM } = packages('@edge-runtime/vm');
+    const typescript: { transpileModule(text: string, options: object): { outputText: string } } =
+      packages('typescript');
+    const text = await readFile(join(projectFolder, 'server/eventStream.ts'), 'utf8');
+    const { outputText } = typescript.transpileModule(text, { compilerOptions: { module: 1, target: 9 } });
+    const result: unknown = new EdgeVM().evaluate(`
+      const exports = {};
+      (() => { ${outputText} })();
+      const { formatComment, formatControlEvent, formatMessage, formatRetry, json, lastEventId } = exports;
+      [
+        typeof process, typeof Buffer,
+        formatRetry(5), formatMessage({ id: 1, data: json({ n: 1 }) }), formatComment('é'), formatControlEvent('end'),
+        lastEventId(new Request('https://a.example/?lastEventId=a', { headers: { 'Last-Event-ID': 'b' } })),
+      ].join('|')`);
+    expect(result).toBe(
+      'undefined|undefined|retry: 5\n\n|id: 1\ndata: {"n":1}\n\n|: é\n\n|event: end\ndata: \n\n|b',
+    );
+  });
 });
