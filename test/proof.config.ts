@@ -8,8 +8,6 @@ const LONG = [
   'browsers',
   'batching',
   'devOutages',
-  'recipe',
-  'heap',
   'tabs',
   'frameworks',
   'examples/chat',
