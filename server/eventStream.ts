@@ -1,7 +1,6 @@
-import { once } from 'node:events';
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import type { Duplex, Writable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 
 /** The last event of a finished stream: `subscribe` does not reconnect after it. */
 export const END_EVENT = 'end';
@@ -10,13 +9,13 @@ export const END_EVENT = 'end';
 export const HEARTBEAT_EVENT = 'heartbeat';
 
 /**
- * When a client's backlog exceeds this, it may grow by the same amount again. Beyond that the stream ends:
- * the client receives what is buffered, reconnects and resumes. What is sent in a single turn of the event
- * loop, such as a snapshot, is exempt.
+ * A client whose backlog exceeds this by more than the same amount again is disconnected after the backlog is
+ * flushed; it reconnects and resumes. A burst of any size that is sent in a single turn of the event loop does
+ * not count: from its end on, the backlog may grow by this much.
  */
-export const MAX_BUFFERED_BYTES = 8 * 1024;
+export const MAX_BUFFERED_BYTES = 8192;
 
-/** A client that has read none of its backlog for `heartbeatMs` plus this time is disconnected. */
+/** A client that reads nothing of its backlog for this time, rounded up to whole heartbeats, is disconnected. */
 export const STALLED_AFTER_MS = 30_000;
 
 /** The longest delay that timers accept. */
@@ -30,24 +29,25 @@ type EventsOf<E> = { [Name in keyof E]: string | number }; // also accepts inter
 export type Json<Value> = string & { readonly __json: Value };
 
 /** A message of these events. `data` may have several lines; `event` and `id` may not. */
-export type Message<E extends EventsOf<E> = Events, Id = string | number> = {
-  [Name in keyof E]: Named<Name, E[Name], Id> | ('message' extends Name ? Unnamed<E[Name], Id> : never);
-}[keyof E];
-type Named<Name, Data, Id> = { event: Name; data: Data; id?: OneLine<Id> };
-type Unnamed<Data, Id> = { event?: never; data: Data; id?: OneLine<Id> };
-type OneLine<Id> = Id & (Id extends `${string}${'\n' | '\r'}${string}` ? { expected: 'one line' } : unknown);
+export type Message<E extends EventsOf<E> = Events> =
+  | { [Name in keyof E]: { event: Name; data: E[Name]; id?: Id } }[keyof E]
+  | ('message' extends keyof E ? { event?: undefined; data: E[keyof E & 'message']; id?: Id } : never);
+type Id = string | number | undefined;
 
-/** An open stream. No method throws: bad input is logged and cuts this stream alone. */
+/** An open stream. No method throws: bad input is logged and cuts only this stream. */
 export interface EventStream<E extends EventsOf<E> = Events> {
   /** Aborted when the stream has closed, whoever closed it. */
   readonly signal: AbortSignal;
-  send<const Id extends string | number>(message: Message<E, Id>): void;
+  send(message: Message<E>): void;
   /**
    * Sends a comment. EventSource ignores comments, so they do not reset the client's watchdog. They do delay
    * the next heartbeat: do not send them to keep a connection alive.
    */
   comment(text: string): void;
-  /** Back-pressure: resolves when the client has room for more, or when the stream has closed. */
+  /**
+   * Back-pressure: resolves when the client has room for more, or when the stream has closed, but always in a
+   * later turn of the event loop, so that a loop over it does not block the process.
+   */
   ready(): Promise<void>;
   /** Ends the stream for good: `subscribe` does not reconnect. */
   finish(): void;
@@ -57,7 +57,7 @@ export interface EventStream<E extends EventsOf<E> = Events> {
 
 /**
  * Feeds a stream. It may return a function, which is called when the stream has closed. An async source
- * finishes the stream when it resolves. An error is logged and cuts this stream alone, so that its client
+ * finishes the stream when it resolves. An error is logged and cuts only this stream, so that its client
  * reconnects.
  */
 export type Source<E extends EventsOf<E> = Events> = (
@@ -66,34 +66,47 @@ export type Source<E extends EventsOf<E> = Events> = (
 
 export interface EventStreamOptions {
   /** After a cut a client waits 0.5 to 1.5 times this, so that not all return at once. Default 1000. */
-  reconnectionTimeMs?: number;
+  reconnectionTimeMs?: number | undefined;
   /** Silence after which a heartbeat is sent. Default 15,000; 0 turns it off. */
-  heartbeatMs?: number;
+  heartbeatMs?: number | undefined;
+  /**
+   * Whether heartbeats and the end are events, as `subscribe` needs them. Clients that parse the data of every
+   * event, such as AI SDKs, want `false`: heartbeats are comments, and `finish` only ends the response.
+   * Default true.
+   */
+  controlEvents?: boolean | undefined;
 }
 
-type Response = ServerResponse | Http2ServerResponse;
-
 /**
- * Answers a request with an event stream. The headers and the reconnection time leave at once; HEAD gets the
- * headers alone. Throws a `TypeError` or a `RangeError` for a bad argument, before anything is sent. If
- * middleware compresses the response, destroys it and throws an `Error`.
+ * Answers a request with an event stream (HTML, section 9.2). The headers and the reconnection time leave at
+ * once; HEAD gets only the headers. The app's timeouts, such as `server.setTimeout`, stay in force: a heartbeat
+ * ends a silence, but a stream that is silent for longer than they allow is cut by them. Throws a `TypeError`
+ * or a `RangeError` for a bad argument, before anything is sent. If middleware compresses the response,
+ * destroys it and throws an `Error`.
  */
 export function openEventStream<E extends EventsOf<E> = Events>(
   req: IncomingMessage | Http2ServerRequest,
-  res: Response,
+  response: ServerResponse | Http2ServerResponse,
   source: Source<E>,
-  { reconnectionTimeMs = 1000, heartbeatMs = 15_000 }: EventStreamOptions = {},
+  { reconnectionTimeMs = 1000, heartbeatMs = 15_000, controlEvents = true }: EventStreamOptions = {},
 ): void {
+  const res = response as ServerResponse; // as typed, the methods of both can't be called on their union
+  if (typeof (res as Partial<ServerResponse> | undefined)?.writeHead !== 'function') {
+    throw expected(
+      'res',
+      'the ServerResponse of node:http, such as reply.raw in Fastify or ctx.res in Koa',
+      res,
+    );
+  }
   if (typeof source !== 'function') throw expected('source', 'a function', source);
   const retry = inRange('reconnectionTimeMs', reconnectionTimeMs) * (0.5 + Math.random());
-  const heartbeat = inRange('heartbeatMs', heartbeatMs);
+  inRange('heartbeatMs', heartbeatMs);
 
   const headers = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache, no-transform' };
   res.writeHead(200, { ...headers, 'X-Accel-Buffering': 'no' });
   if (req.method === 'HEAD') return void res.end();
-  const body: Writable = res;
-  if ('flushHeaders' in res) res.flushHeaders(); // sending headers on their own saves 0.6 kB per stream
-  body.write(formatRetry(Math.min(retry, MAX_MS)));
+  res.flushHeaders?.(); // sending headers on their own saves 0.6 kB per stream; HTTP/2 has no such method
+  res.write(formatRetry(Math.min(retry, MAX_MS)));
   if (res.hasHeader('Content-Encoding')) {
     res.destroy();
     throw new Error(
@@ -102,52 +115,59 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   }
 
   // A pipelined request waits: its response has no socket until those before it have ended.
-  if (res.socket) process.nextTick(start, res, source, heartbeat);
-  else res.on('socket', () => process.nextTick(start, res, source, heartbeat));
+  if (res.socket) queueMicrotask(start);
+  else res.on('socket', () => queueMicrotask(start));
+
+  function start(): void {
+    const channel = 'stream' in response ? response.stream : response.socket;
+    if (!channel || channel.destroyed) return;
+    const stream = new Stream<E>(res, channel, heartbeatMs, controlEvents);
+    void stream.run(source);
+    res.on('close', () => stream.close());
+  }
 }
 
-function start<E extends EventsOf<E>>(res: Response, source: Source<E>, heartbeatMs: number): void {
-  const channel = 'stream' in res ? res.stream : res.socket;
-  if (!channel || channel.destroyed) return;
-  const stream = new Stream<E>(res, channel, heartbeatMs);
-  void stream.run(source);
-  res.on('close', () => stream.close().catch(console.error));
-}
-
+// A class: a closure for each method would take 60 % more memory.
 class Stream<E extends EventsOf<E>> implements EventStream<E> {
-  readonly #res: Response;
-  readonly #channel: Duplex & { setTimeout?(ms: number): unknown }; // the socket, or a stream of HTTP/2
+  readonly #res: ServerResponse;
+  readonly #channel: Duplex; // the socket, or a stream of HTTP/2
   readonly #heartbeatMs: number;
+  readonly #controlEvents: boolean;
+  readonly #isDirect: boolean;
+  readonly #timer: NodeJS.Timeout;
   #stop: (() => void) | undefined;
   #controller: AbortController | undefined;
   #isEnded = false;
   #isClosed = false;
-  #isStalled = false;
-  #limit = Infinity;
+  #limit: number | undefined;
+  #unread = 0;
+  #stalledMs = 0;
 
-  constructor(res: Response, channel: Duplex, heartbeatMs: number) {
+  constructor(res: ServerResponse, channel: Duplex, heartbeatMs: number, controlEvents: boolean) {
     this.#res = res;
     this.#channel = channel;
     this.#heartbeatMs = heartbeatMs;
-    res.on('timeout', () => this.#timeout());
-    this.#channel.setTimeout?.(heartbeatMs || STALLED_AFTER_MS); // instead of the server's idle timeout
+    this.#controlEvents = controlEvents;
+    this.#isDirect = res.chunkedEncoding && !isWrapped(res);
+    this.#timer = setInterval(() => this.#tick(), heartbeatMs || STALLED_AFTER_MS);
   }
 
   async run(source: Source<E>): Promise<void> {
     try {
-      const result = source(this);
-      if (typeof result === 'function') this.#stop = result;
-      else if (typeof result?.then === 'function') await result.then(() => this.finish());
+      const result: unknown = source(this);
+      if (typeof result === 'function') this.#stop = result as () => void;
+      else if (isPromise(result)) await result.then(() => this.finish());
       else if (result !== undefined) throw expected('source', 'nothing, a function or a promise', result);
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#isEnded = this.#isClosed = true;
+    clearInterval(this.#timer);
     this.#controller?.abort();
-    await this.#stop?.();
+    Promise.resolve().then(this.#stop).catch(console.error);
   }
 
   get signal(): AbortSignal {
@@ -156,45 +176,36 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     return this.#controller.signal;
   }
 
-  send<Id extends string | number>(message: Message<E, Id>): void {
-    this.#put(formatMessage, message);
+  send(message: Message<E>): void {
+    this.#attempt(() => this.#write(formatMessage(message)));
   }
 
   comment(text: string): void {
-    this.#put(formatComment, text);
+    this.#attempt(() => this.#write(formatComment(text)));
   }
 
   finish(): void {
-    this.#put(formatEmpty, END_EVENT, true);
+    this.#attempt(() => this.#end(this.#controlEvents ? formatControlEvent(END_EVENT) : ''));
   }
 
   reconnectAfter(ms: number): void {
-    this.#put(formatRetry, ms, true);
+    this.#attempt(() => this.#end(formatRetry(ms)));
   }
 
   async ready(): Promise<void> {
-    const { writableLength, writableHighWaterMark } = this.#channel;
-    if (!this.#isEnded && writableLength < writableHighWaterMark) return;
-    await once(this.#channel, 'drain', { signal: this.signal }).catch(() => {}); // rejects when it has closed
+    await new Promise((resolve) => setImmediate(resolve));
+    if (!this.#channel.writable || this.#channel.writableLength <= MAX_BUFFERED_BYTES) return;
+    // Calls back when all that was written before it has been flushed, or when the connection has closed.
+    await new Promise((resolve) => this.#channel.write('', resolve));
   }
 
-  #put<Value>(format: (value: Value) => string, value: Value, isLast = false): void {
-    if (this.#isEnded) return;
+  #attempt(action: () => void): void {
+    if (this.#isEnded || !this.#channel.writable) return; // not writable: the client has closed its side
     try {
-      const text = format(value);
-      if (isLast) this.#end(text);
-      else if (this.#isBehind()) this.#end('');
-      else write(this.#res, text);
+      action();
     } catch (error) {
       this.#fail(error);
     }
-  }
-
-  /** Closes the connection, too. With `Connection: close`, Node's fetch would take a cut for the end. */
-  #end(text: string): void {
-    this.#isEnded = true;
-    this.#res.on('finish', () => this.#channel.end());
-    this.#res.end(text);
   }
 
   #fail(error: unknown): void {
@@ -204,50 +215,99 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     this.#res.destroy();
   }
 
+  #end(text: string): void {
+    this.#isEnded = true;
+    this.#res.end(text);
+  }
+
+  #write(text: string): void {
+    this.#isReading();
+    if (this.#isBehind()) return this.#end('');
+    // One write where Node's `res.write` makes four: a fifth less CPU.
+    if (this.#isDirect) this.#channel.write(`${byteLength(text).toString(16)}\r\n${text}\r\n`);
+    else this.#res.write(text);
+    this.#unread = unread(this.#channel);
+  }
+
   #isBehind(): boolean {
     const backlog = this.#channel.writableLength;
-    if (backlog <= MAX_BUFFERED_BYTES) this.#limit = Infinity;
-    else if (this.#limit === Infinity) {
-      this.#limit = Number.MAX_VALUE; // no limit yet: the socket cannot drain during this turn
+    if (backlog <= MAX_BUFFERED_BYTES) this.#limit = undefined;
+    else if (this.#limit === undefined) {
+      this.#limit = Infinity; // in this turn, in which the socket cannot drain
       setImmediate(() => (this.#limit = this.#channel.writableLength + MAX_BUFFERED_BYTES));
     }
-    return backlog > this.#limit;
+    return this.#limit !== undefined && backlog > this.#limit;
   }
 
-  /** Nothing has been sent for a while, or the client has not taken it. */
-  #timeout(): void {
-    const wasStalled = this.#isStalled;
-    this.#isStalled = this.#channel.writableLength > 0;
-    if (this.#isStalled && wasStalled) return void this.#res.destroy();
-    if (!this.#isStalled && this.#heartbeatMs > 0) this.#put(formatEmpty, HEARTBEAT_EVENT);
-    this.#channel.setTimeout?.((!this.#isStalled && this.#heartbeatMs) || STALLED_AFTER_MS);
+  /** Nothing was sent for `heartbeatMs`, or what was sent is not being read. */
+  #tick(): void {
+    if (!this.#isReading()) {
+      this.#stalledMs += this.#heartbeatMs || STALLED_AFTER_MS;
+      if (this.#stalledMs >= STALLED_AFTER_MS) this.#res.destroy();
+    } else if (this.#unread === 0 && this.#heartbeatMs > 0) {
+      const heartbeat = this.#controlEvents ? formatControlEvent(HEARTBEAT_EVENT) : formatComment('');
+      this.#attempt(() => this.#write(heartbeat));
+    }
+  }
+
+  /** Whether the client has read everything, or some of it since the last look. If so, the timer starts anew. */
+  #isReading(): boolean {
+    const before = this.#unread;
+    this.#unread = unread(this.#channel);
+    if (this.#unread > 0 && this.#unread >= before) return false;
+    this.#stalledMs = 0;
+    this.#timer.refresh();
+    return true;
   }
 }
 
-/** One write where Node's `res.write` makes four: a fifth less CPU. Not used if `res.write` is wrapped. */
-function write(res: Response, text: string): void {
-  const isNative = res instanceof ServerResponse && res.write === ServerResponse.prototype.write;
-  const writable: Writable = res;
-  if (!isNative || !res.chunkedEncoding || !res.socket) writable.write(text);
-  else res.socket.write(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
+/** Whether something, such as a compressor or a tracer, has put a `write` of its own before the class's. */
+function isWrapped(res: ServerResponse): boolean {
+  let owners = 0;
+  for (let object: unknown = res; object; object = Object.getPrototypeOf(object)) {
+    if (Object.prototype.hasOwnProperty.call(object, 'write')) owners += 1;
+  }
+  return owners > 1;
 }
 
-// The wire format: HTML, section 9.2, "Server-sent events".
+/** What the client has not read. `writableLength` counts a write until it is over; the handle shows its progress. */
+function unread({ writableLength, _handle }: Duplex & { _handle?: { writeQueueSize?: number } }): number {
+  return writableLength > 0 ? writableLength + (_handle?.writeQueueSize ?? 0) : 0;
+}
+
+function byteLength(text: string): number {
+  return /\P{ASCII}/u.test(text) ? new TextEncoder().encode(text).length : text.length;
+}
+
+function isPromise(value: unknown): value is Promise<void> {
+  return typeof (value as Promise<void> | undefined)?.then === 'function';
+}
+
+// The wire format: HTML, section 9.2, "Server-sent events". It also runs where there is no Node.
 
 /** The last event ID of a client that reconnects, or `''`. The header wins: it is newer. */
-export function lastEventId({ headers, url }: Pick<IncomingMessage, 'headers' | 'url'>): string {
-  const header = headers['last-event-id']; // sent as UTF-8, decoded by Node as Latin-1
-  const query = new URLSearchParams(/\?(.*)/.exec(url ?? '')?.[1]).getAll('lastEventId');
-  return typeof header === 'string' ? Buffer.from(header, 'latin1').toString() : query.join();
+export function lastEventId({
+  headers,
+  url = '',
+}: {
+  headers: NodeHeaders | WebHeaders;
+  url?: string;
+}): string {
+  const id = 'last-event-id';
+  const header =
+    typeof headers['get'] === 'function' ? (headers as WebHeaders).get(id) : (headers as NodeHeaders)[id];
+  const query = new URLSearchParams(/\?(.*)/.exec(url)?.[1]).getAll('lastEventId');
+  return typeof header === 'string' ? fromUtf8(header) : query.join();
+}
+type NodeHeaders = Readonly<Record<string, string | string[] | undefined>>;
+type WebHeaders = { get(name: string): string | null };
+
+/** Writes a value as JSON text, on one line: a Date as its ISO string, a Map as `{}`, NaN as `null`. */
+export function json<Value extends NonNullable<unknown> | null>(value: Value): Json<Value> {
+  return JSON.stringify(value) as Json<Value>;
 }
 
-/** Writes a value as JSON text, on one line. */
-export function json<Value>(value: Value): Json<Value>;
-export function json(value: unknown): string {
-  return JSON.stringify(value);
-}
-
-type Fields = { event?: PropertyKey; id?: string | number; data: string | number };
+type Fields = { event?: PropertyKey | undefined; id?: Id; data: string | number };
 
 /** A message as it stands on the wire. Throws a `TypeError` for what does not fit there. */
 export function formatMessage({ event, id, data }: Fields): string {
@@ -257,22 +317,38 @@ export function formatMessage({ event, id, data }: Fields): string {
   if (typeof data !== 'string' && typeof data !== 'number') throw expected('data', 'text or a number', data);
   const eventField = event === undefined ? '' : `event: ${oneLine('event', event)}\n`;
   const idField = id === undefined ? '' : `id: ${oneLine('id', id)}\n`;
-  return `${eventField}${idField}data: ${String(data).replaceAll(LINE_END, '\ndata: ')}\n\n`;
+  return `${eventField}${idField}data: ${String(data).replace(LINE_END, '\ndata: ')}\n\n`;
 }
 
-const formatComment = (text: string): string => `: ${text.replaceAll(LINE_END, '\n: ')}\n\n`;
-const formatEmpty = (event: string): string => `event: ${event}\ndata: \n\n`;
-const formatRetry = (ms: number): string => `retry: ${Math.round(inRange('retry', ms))}\n\n`;
+/** A comment. EventSource ignores it. */
+export const formatComment = (text: string): string => `: ${text.replace(LINE_END, '\n: ')}\n\n`;
+
+/** The reconnection time. Throws a `RangeError` for what timers do not accept. */
+export const formatRetry = (ms: number): string => `retry: ${Math.round(inRange('retry', ms))}\n\n`;
+
+/** `END_EVENT` or `HEARTBEAT_EVENT`. */
+export const formatControlEvent = (event: string): string => `event: ${event}\ndata: \n\n`;
 
 /**
  * "Lines must be separated by either a CRLF character pair, a single LF character, or a single CR character."
  */
 const LINE_END = /\r\n|\r|\n/g;
 
-/** Line ends would inject fields, an empty ID clears the client's, control characters get lost. */
+/** Line ends would inject fields, an empty ID clears the client's; control characters and outer spaces get lost. */
 function oneLine(field: string, value: PropertyKey): string | number {
-  if (typeof value === 'number' || (typeof value === 'string' && /^\P{Cc}+$/u.test(value))) return value;
-  throw expected(field, 'one line of text or a number', value);
+  if (typeof value === 'number' || (typeof value === 'string' && /^(?! )\P{Cc}+(?<! )$/u.test(value)))
+    return value;
+  throw expected(field, 'one line of text without spaces around it, or a number', value);
+}
+
+/** Node decodes headers as Latin-1. Browsers send an ID as UTF-8; some Node clients send it as Latin-1. */
+function fromUtf8(header: string): string {
+  const bytes = header.replace(/[%\x80-\xFF]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`);
+  try {
+    return decodeURIComponent(bytes);
+  } catch {
+    return header;
+  }
 }
 
 function inRange(name: string, ms: number): number {

@@ -10,9 +10,9 @@ import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { cert, key } from '../test/support/certificate.ts';
 import { body, request } from '../test/support/rawHttp.ts';
 import { eventually, listen } from '../test/support/testServer.ts';
-import { openEventStream, type EventStream, type Source } from './eventStream.ts';
+import { openEventStream, STALLED_AFTER_MS, type EventStream, type Source } from './eventStream.ts';
 
-afterEach(() => void vi.restoreAllMocks());
+afterEach(() => void vi.restoreAllMocks().useRealTimers());
 
 /** A server of one transport, and a client for it. */
 interface Transport {
@@ -117,27 +117,34 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
   });
 
   test('a client that stalls is disconnected', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     let stream: EventStream | undefined;
-    let channel: { timeout?: number | undefined; setTimeout(ms: number): unknown } | undefined;
-    const server = serve((opened) => {
-      stream = opened;
-    });
-    server.on('request', (_req: unknown, res: http.ServerResponse | http2.Http2ServerResponse) => {
-      channel = 'stream' in res ? res.stream : (res.socket ?? undefined);
-    });
-    const { port } = await listen(server);
+    const { port } = await listen(serve((opened) => void (stream = opened)));
     const client = await get(port);
     client.pause();
     await eventually(() => stream !== undefined);
-    for (let i = 0; i < 8000; i++) stream?.send({ data: 'x'.repeat(1000) });
-    // The test has no half a minute: the two timeouts are shortened, the second once the first has passed.
-    let passed = 0;
-    while (stream?.signal.aborted === false) {
-      channel?.setTimeout(50);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      passed += 1;
-      expect(passed).toBeLessThan(50);
-    }
+    stream?.send({ data: 'x'.repeat(8_000_000) });
+    const full = stream?.ready();
+    await new Promise(setImmediate);
+    vi.advanceTimersByTime(STALLED_AFTER_MS + 30_000);
+    await full;
+    await eventually(() => stream?.signal.aborted);
+  });
+
+  test('a burst may follow a burst, once the client has read it', async () => {
+    const { port } = await listen(
+      serve(async (stream) => {
+        for (const size of [30_000, 300_000]) {
+          for (let sent = 0; sent < size; sent += 1000) stream.send({ data: 'x'.repeat(1000) });
+          await stream.ready();
+        }
+        stream.send({ data: 'on' });
+      }),
+    );
+    const client = await get(port);
+    const read = reading(client);
+    await once(client, 'end');
+    expect(read.text).toMatch(/data: on\n\nevent: end\ndata: \n\n$/);
   });
 
   test('a client that leaves aborts the signal', async () => {
@@ -176,19 +183,31 @@ test('an HTTP/1.0 client gets a body that the end of the connection ends', async
 });
 
 describe('under a middleware that wraps res.write and res.end', () => {
-  test('every byte is counted', async () => {
+  const wrapped: [string, (res: http.ServerResponse, app: express.Express) => object][] = [
+    ['the response', (res) => res],
+    ['Express’s own prototype', (_res, app) => app.response],
+    ['the prototype of all responses', () => http.ServerResponse.prototype],
+  ];
+
+  test.each(wrapped)('of %s, every byte is counted', async (_what, owner) => {
     let bytes = 0;
     const app = express();
     app.use((_req, res, next) => {
+      const target = owner(res, app);
       const { write, end } = res;
-      Object.assign(res, {
-        write(...given: Parameters<typeof write>) {
+      const own = Object.getOwnPropertyDescriptors(target);
+      onTestFinished(() => {
+        if (!own['write']) Reflect.deleteProperty(target, 'write');
+        Object.defineProperties(target, own);
+      });
+      Object.assign(target, {
+        write(this: http.ServerResponse, ...given: Parameters<typeof write>) {
           bytes += Buffer.byteLength(String(given[0] ?? ''));
-          return write.apply(res, given);
+          return write.apply(this, given);
         },
-        end(...given: Parameters<typeof end>) {
+        end(this: http.ServerResponse, ...given: Parameters<typeof end>) {
           bytes += Buffer.byteLength(String(given[0] ?? ''));
-          return end.apply(res, given);
+          return end.apply(this, given);
         },
       });
       next();
@@ -199,7 +218,7 @@ describe('under a middleware that wraps res.write and res.end', () => {
         stream.finish();
       }),
     );
-    const text = body(await (await listen(app)).send(request('GET', '/')).closed);
+    const text = body(await (await listen(app)).send(request('GET', '/', 'Connection: close')).closed);
     expect(bytes).toBe(Buffer.byteLength(text));
     expect(text.match(/straße/g)).toHaveLength(100);
   });

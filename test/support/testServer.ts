@@ -71,7 +71,9 @@ function open(port: number, text: string): Connection {
   const until = (wanted: string | RegExp): Promise<string> =>
     new Promise((resolve, reject) => {
       const look = (): void => {
-        if (typeof wanted === 'string' ? received.includes(wanted) : wanted.test(received)) resolve(received);
+        if (!(typeof wanted === 'string' ? received.includes(wanted) : wanted.test(received))) return;
+        socket.off('data', look);
+        resolve(received);
       };
       socket.on('data', look);
       socket.once('close', () => reject(new Error(`closed before ${String(wanted)}: ${received}`)));
