@@ -110,7 +110,7 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: 'Files asked for behind a stream stay open when the client goes',
     file: 'server/page.ts',
-    code: 'page.use(waitForTurn);',
+    code: '    waitForTurn,',
     without: '',
     testFile: 'server/page.test.ts',
     test: 'a stream open no file that outlives their client',
