@@ -18,5 +18,5 @@ export default defineConfig({
 
 /** Vite by itself has no stream: server/dev.ts runs it as middleware. */
 function expectTheServer({ config }: ViteDevServer): void {
-  if (!config.server.middlewareMode) throw new Error('vite: expected npm run dev, which has the stream, too');
+  if (!config.server.middlewareMode) throw new Error('vite: expected npm run dev, where the stream is, too');
 }

@@ -28,8 +28,8 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: '`setInterval` drifts and drops ticks',
     file: 'server/clock.ts',
-    code: 'listener.dueMs += intervalMs;',
-    without: 'listener.dueMs = now + intervalMs;',
+    code: '    dueMs += intervalMs;',
+    without: '    dueMs = performance.now() + intervalMs;',
     testFile: 'server/count.test.ts',
     test: 'a thousand numbers with timers that are always late do not drift',
   },
@@ -134,8 +134,8 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: 'After a deploy all clients return at once',
     file: 'server/app.ts',
-    code: 'Math.random() * windowMs',
-    without: 'windowMs',
+    code: 'Math.random() * DRAIN_WINDOW_MS',
+    without: 'DRAIN_WINDOW_MS',
     testFile: 'server/app.test.ts',
     test: 'ends every stream after a reconnection time of its own',
   },

@@ -24,7 +24,7 @@ type Way = (port: number, random: Random) => Promise<void>;
 
 /** Clients that leave in every way leave no timer, socket or file, and at most `growth` of the heap. */
 export async function goneClients(cycles: number, seed: number, growth = 0.05): Promise<Outcome> {
-  const server = await startProbed({ env: { TICK_MS: '5' } });
+  const server = await startProbed({ env: { TICK_MS: '10' } });
   try {
     const dice = generator(seed);
     const files = request('GET', await scriptOf(server.port)).repeat(FILES_BEHIND_A_STREAM);
