@@ -7,7 +7,6 @@ const LONG = [
   'react',
   'browsers',
   'batching',
-  'devOutages',
   'tabs',
   'frameworks',
   'examples/chat',
