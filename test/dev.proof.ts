@@ -16,7 +16,7 @@ describe.skipIf(isBrowserMissing())('under npm run dev', () => {
 
   test.each([
     ['client/App.tsx', (text: string) => text.replace('<h1>', '<h1>Edited: ')],
-    ['client/StatusLine.tsx', (text: string) => `${text}// edited`],
+    ['client/Responses.tsx', (text: string) => `${text}// edited`],
     ['client/useEventSource.ts', (text: string) => `${text}// edited`],
     ['client/subscribe.ts', (text: string) => `${text}// edited`],
     ['client/index.css', (text: string) => `${text}h1 { letter-spacing: 7px; }`],

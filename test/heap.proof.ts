@@ -26,7 +26,7 @@ test.skipIf(isBrowserMissing())(
       await untilShown(page, n);
       // Paused, because between the collection and the look frames would leave new garbage.
       await page.getByRole('button', { name: 'Pause' }).press('Enter');
-      await untilStatus(page, /^paused$/);
+      await untilStatus(page, /^Paused$/);
       await page.evaluate(() => (window.shown.length = 0)); // the test's own record
       await session.send('HeapProfiler.collectGarbage');
       const { usedSize } = await session.send('Runtime.getHeapUsage');
