@@ -55,7 +55,7 @@ function Response({ row: { after, messages, end } }: { row: Row }): ReactElement
           last event ID: <b>{after}</b>
         </>
       )}
-      <p className="messages">
+      <p className="line">
         {messages[0] && messages[0].key > 1 && '…'}
         {messages.map((message) => (
           <code key={message.key}>{message === place ? <b>{message.data}</b> : message.data}</code>
