@@ -6,8 +6,6 @@ const LONG = [
   'pitfalls',
   'react',
   'browsers',
-  'batching',
-  'tabs',
   'frameworks',
   'examples/chat',
   'examples/job',
