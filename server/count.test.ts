@@ -126,3 +126,9 @@ test('stopping sends no more numbers, and leaves no timer when nobody else count
   vi.advanceTimersByTime(1000);
   expect(again.numbers).toEqual([1]);
 });
+
+test('stopping at a number leaves no timer', () => {
+  const stop = count(1, 1000, () => stop());
+  vi.advanceTimersByTime(1000);
+  expect(vi.getTimerCount()).toBe(0);
+});
