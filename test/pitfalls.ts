@@ -28,8 +28,8 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: '`setInterval` drifts and drops ticks',
     file: 'server/clock.ts',
-    code: '    dueMs += intervalMs;',
-    without: '    dueMs = performance.now() + intervalMs;',
+    code: 'clock.dueMs += clock.intervalMs;',
+    without: 'clock.dueMs = performance.now() + clock.intervalMs;',
     testFile: 'server/count.test.ts',
     test: 'a thousand numbers with timers that are always late do not drift',
   },

@@ -5,7 +5,7 @@ import { onTestFinished, vi } from 'vitest';
 import { startServer, type ServerProcess } from './processes.ts';
 
 /** What has not come by then, on however busy a machine, does not come. */
-const IN_VAIN_MS = 20_000;
+const IN_VAIN_MS = 15_000;
 
 const { setTimeout, clearTimeout } = globalThis; // the real ones, also where a test fakes them
 
