@@ -55,6 +55,16 @@ export class World {
     return this.#nextTask++;
   }
 
+  /** Schedules it again and again. Returns the number of the first task, which `cancel` knows it by. */
+  repeat(run: () => void, ms: number): number {
+    const again = (): void => {
+      this.#tasks.set(task, { at: this.now + ms, run: again });
+      run();
+    };
+    const task = this.schedule(again, ms);
+    return task;
+  }
+
   cancel(task: number): void {
     this.#tasks.delete(task);
   }
@@ -73,8 +83,9 @@ export class World {
       if (!next || next[1].at > until) break;
       this.#tasks.delete(next[0]);
       this.now = next[1].at;
+      const isAwaited = this.headsInFlight > 0;
       next[1].run();
-      await new Promise(setImmediate); // for what awaits an answer
+      if (isAwaited) await new Promise(setImmediate); // for what awaits an answer
       look();
     }
     this.now = until;
@@ -82,7 +93,7 @@ export class World {
 
   /** Fires an event at the page. */
   fire(type: string): void {
-    for (const listener of this.listeners.get(type) ?? []) listener({ type });
+    for (const listener of [...(this.listeners.get(type) ?? [])]) listener({ type });
   }
 
   latency(): number {
@@ -105,11 +116,13 @@ export class World {
 
 /** Puts `world` in the place of the globals that the subscription uses. Returns what puts them back. */
 export function enter(world: World): () => void {
-  const { setTimeout, clearTimeout, EventSource, fetch, document, addEventListener, removeEventListener } =
-    globalThis;
+  const { EventSource, fetch, document, addEventListener, removeEventListener } = globalThis;
+  const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
   const before = {
     setTimeout,
     clearTimeout,
+    setInterval,
+    clearInterval,
     EventSource,
     fetch,
     document,
@@ -120,6 +133,8 @@ export function enter(world: World): () => void {
   Object.assign(globalThis, {
     setTimeout: (run: () => void, ms?: number) => world.schedule(run, ms),
     clearTimeout: (task: number) => world.cancel(task),
+    setInterval: (run: () => void, ms: number) => world.repeat(run, ms),
+    clearInterval: (task: number) => world.cancel(task),
     EventSource: class extends VirtualSource {
       constructor(url: string) {
         super(world, url);
