@@ -29,7 +29,7 @@ export function App(): ReactElement {
   const { state } = status;
   const action = state === 'open' ? cut : state === 'reconnecting' ? resume : undefined;
   const messages = received.rows.toReversed().flatMap((row) => row.messages);
-  const count = messages.findLast(({ data }) => /^\d+$/.test(data))?.data ?? '';
+  const count = messages.findLast(({ event, data }) => event === '' && /^\d+$/.test(data))?.data ?? '';
 
   function show(message: MessageEvent<string>): void {
     if (message.lastEventId !== '') tabStorage()?.setItem(STORAGE_KEY, message.lastEventId);
