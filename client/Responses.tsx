@@ -57,9 +57,12 @@ function Response({ row: { after, messages, end } }: { row: Row }): ReactElement
       )}
       <p className="line">
         {messages[0] && messages[0].key > 1 && '…'}
-        {messages.map((message) => (
-          <code key={message.key}>{message === place ? <b>{message.data}</b> : message.data}</code>
-        ))}
+        {messages.map((message) => {
+          const text = message.event && `${message.event}: `;
+          return (
+            <code key={message.key}>{message === place ? <b>{message.data}</b> : text + message.data}</code>
+          );
+        })}
         <span data-end={end}>{end ?? 'still open'}</span>
       </p>
     </li>
