@@ -48,7 +48,7 @@ type Text<Data> = Data extends number ? `${Data}` : Data;
 
 /** Parses what the server's `json` wrote; its type is not checked. Throws a `SyntaxError` for other text. */
 export function parse<Value>(text: string & { readonly __json: Value }): Value {
-  return JSON.parse(text);
+  return JSON.parse(text) as Value;
 }
 
 export interface SubscribeOptions {

@@ -93,7 +93,7 @@ export class World {
 
   /** Fires an event at the page. */
   fire(type: string): void {
-    for (const listener of [...(this.listeners.get(type) ?? [])]) listener({ type });
+    for (const listener of Array.from(this.listeners.get(type) ?? [])) listener({ type });
   }
 
   latency(): number {
