@@ -29,7 +29,7 @@ export function App(): ReactElement {
   const { state } = status;
   const action = state === 'open' ? cut : state === 'reconnecting' ? resume : undefined;
   const messages = received.rows.toReversed().flatMap((row) => row.messages);
-  const count = messages.findLast(({ data }) => /^\d+$/.test(data))?.data ?? '';
+  const count = messages.findLast(({ event, data }) => event === '' && /^\d+$/.test(data))?.data ?? '';
 
   function show(message: MessageEvent<string>): void {
     if (message.lastEventId !== '') tabStorage()?.setItem(STORAGE_KEY, message.lastEventId);
@@ -65,7 +65,7 @@ export function App(): ReactElement {
           {state === 'paused' ? 'Resume' : 'Pause'}
         </button>
         <p role="status" data-state={state}>
-          <Words status={status} received={received} />
+          <Words status={status} {...received} />
         </p>
       </section>
       <Responses rows={received.rows} />
@@ -77,17 +77,15 @@ export function App(): ReactElement {
 }
 
 /** The state of the subscription in words. What changes with the clock is hidden from screen readers. */
-function Words({ status, received }: { status: Status; received: Received }): ReactNode {
-  const { lastEventId, rows } = received;
-  const after = rows[0]?.messages.length ? rows[0].after : '';
+function Words({ status, lastEventId, rows: [newest] }: Received & { status: Status }): ReactNode {
   switch (status.state) {
     case 'connecting':
       return 'Connecting';
     case 'open':
-      if (after === '') return 'Open';
+      if (!newest?.after || newest.messages.length === 0) return 'Open';
       return (
         <>
-          Went on after <b>{after}</b>.
+          Went on after <b>{newest.after}</b>.
         </>
       );
     case 'reconnecting':

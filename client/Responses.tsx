@@ -44,22 +44,24 @@ export function Responses({ rows }: { rows: readonly Row[] }): ReactElement {
   );
 }
 
+/** Where a row ended, the last id is marked: the next row goes on after it. */
 function Response({ row: { after, messages, end } }: { row: Row }): ReactElement {
-  const place = end && end !== 'closed' && messages.findLast(({ id }) => id !== '');
+  const last = end && end !== 'closed' && messages.findLast(({ id }) => id !== '');
+  const isShortened = messages[0] && messages[0].key > 1;
   return (
     <li>
-      <code>GET /count</code>
+      <code>GET /count</code>{' '}
       {after && (
-        <>
-          {' '}
+        <span>
           last event ID: <b>{after}</b>
-        </>
+        </span>
       )}
       <p className="line">
-        {messages[0] && messages[0].key > 1 && '…'}
-        {messages.map((message) => (
-          <code key={message.key}>{message === place ? <b>{message.data}</b> : message.data}</code>
-        ))}
+        {isShortened && '…'}
+        {messages.map((message) => {
+          const text = message.event ? `${message.event}: ${message.data}` : message.data;
+          return <code key={message.key}>{message === last ? <b>{text}</b> : text}</code>;
+        })}
         <span data-end={end}>{end ?? 'still open'}</span>
       </p>
     </li>

@@ -32,7 +32,7 @@ export interface Message {
 const ENDS = {
   cut: 'cut here',
   reconnecting: 'connection lost',
-  connecting: 'connection lost', // after sleep, a silent connection is replaced without another word
+  connecting: 'connection lost', // after sleep, a silent stream is replaced at once
   paused: 'paused',
   closed: 'closed',
 } as const;
