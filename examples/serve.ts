@@ -57,7 +57,13 @@ async function page(folder: string): Promise<RequestHandler> {
     appType: 'mpa', // a path without a file gets 404
     logLevel: 'warn',
     cacheDir: join(folder, '..', 'node_modules', '.vite', basename(folder)),
-    server: { middlewareMode: true, hmr: false, ws: false, watch: null, fs: { allow: [join(folder, '../..')] } },
+    server: {
+      middlewareMode: true,
+      hmr: false,
+      ws: false,
+      watch: null,
+      fs: { allow: [join(folder, '../..')] },
+    },
   });
   return middlewares;
 }

@@ -22,6 +22,7 @@ export default defineConfig({
     root: join(import.meta.dirname, '..'),
     include: ['{test,examples}/**/*.proof.ts'],
     exclude: process.env['PROOF'] === 'short' ? LONG : [],
+    globalSetup: 'test/support/installExamples.ts',
     testTimeout: 180_000,
     hookTimeout: 180_000,
     maxWorkers: 2,
