@@ -82,7 +82,7 @@ function fail(line: string): never {
 
 /** Answers with one line of text. Clients come back later after 429 and 503. */
 export function refuse(res: Response, status: number, line = STATUS_CODES[status] ?? ''): void {
-  if (status === 429 || status === 503) res.set('Retry-After', '5');
+  if (status === 429 || status === 503) res.set('Retry-After', '1');
   res.status(status).set('Cache-Control', 'no-store').type('text/plain').send(`${line}\n`);
 }
 

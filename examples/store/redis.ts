@@ -22,8 +22,8 @@ export function inRedis(url: string, { maxLength = 1000, keptMs }: StoreOptions)
         throw error;
       }
     },
-    async page(topic, id, length) {
-      const reply = await redis.xRange(topic, id || '-', '+', { COUNT: length }).catch((error) => {
+    async page(topic, from, length) {
+      const reply = await redis.xRange(topic, from || '-', '+', { COUNT: length }).catch((error) => {
         if (String(error).includes('Invalid stream ID')) return []; // the client made it up
         throw error;
       });

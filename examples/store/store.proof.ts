@@ -18,6 +18,18 @@ async function open(kind: string, options?: StoreOptions): Promise<Store> {
   return store;
 }
 
+async function connect() {
+  const client = createClient({ url: `redis://127.0.0.1:${redis?.port}` }).on('error', () => {});
+  onTestFinished(() => client.destroy());
+  await client.connect();
+  return client;
+}
+
+/** Calls of a command so far. */
+async function calls(client: Awaited<ReturnType<typeof connect>>, command: string): Promise<number> {
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await client.info('commandstats'))?.[1]);
+}
+
 /** What a reader gets, until it leaves or the test has finished. */
 function read(store: Store, topic: string, lastId = ''): { got: string[]; ids: string[]; leave: () => void } {
   const got: string[] = [];
@@ -26,10 +38,9 @@ function read(store: Store, topic: string, lastId = ''): { got: string[]; ids: s
   const leave = (): void => leaving.abort();
   onTestFinished(leave);
   const { signal } = leaving;
-  const ready = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   const reader = {
     signal,
-    ready,
+    ready: () => new Promise<void>((resolve) => setImmediate(resolve)),
     send(message: { event?: unknown; data: string | number; id?: string | number }): void {
       got.push(`${String(message.event)} ${message.data}`);
       if (message.id !== undefined) ids.push(String(message.id));
@@ -123,18 +134,6 @@ test('a store in memory forgets the topics without news when it has no room', as
 });
 
 describe.skipIf(isRedisMissing())('a store in Redis', () => {
-  async function connect(): Promise<ReturnType<typeof createClient>> {
-    const client = createClient({ url: `redis://127.0.0.1:${redis?.port}` }).on('error', () => {});
-    onTestFinished(() => client.destroy());
-    await client.connect();
-    return client;
-  }
-
-  /** Calls of a command so far. */
-  async function calls(client: Awaited<ReturnType<typeof connect>>, command: string): Promise<number> {
-    return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await client.info('commandstats'))?.[1]);
-  }
-
   test('tells its readers when the newest entry has vanished, and reads no more than once a second', async () => {
     const store = await open('Redis');
     const client = await connect();

@@ -1,4 +1,3 @@
-import type { EventStream } from '../../server/eventStream.ts';
 import { inMemory } from './memory.ts';
 
 export interface StoreOptions {
@@ -8,8 +7,12 @@ export interface StoreOptions {
   keptMs?: number;
 }
 
-/** What reads a topic: an event stream, or anything that takes its messages. */
-export type Reader = Pick<EventStream, 'signal' | 'send' | 'ready'>;
+/** What follows a topic: an event stream, or anything that takes its messages. */
+export interface Reader {
+  readonly signal: AbortSignal;
+  ready(): Promise<void>;
+  send(message: { event: string; data: string | number; id?: string | number }): void;
+}
 
 /** Histories that clients resume. Every method rejects while the store can't be reached. */
 export interface Store {
@@ -62,11 +65,11 @@ export async function openStore(options: StoreOptions = {}, url = process.env['R
   async function follow(reader: Reader, topic: string, lastId: string): Promise<void> {
     let position = lastId;
     let hasNews = true;
-    let wake = (): void => {};
+    let wake: (() => void) | undefined;
     const look = (): void => {
       hasNews = true;
       reads.delete(`${topic} ${position}`); // it may have begun before the news
-      wake();
+      wake?.();
     };
     const stop = await backend.listen(topic, look);
     const timer = setInterval(look, POLL_MS);
