@@ -28,3 +28,10 @@ export async function send(method: string, path: string, body?: object): Promise
     return 'The server can’t be reached.';
   }
 }
+
+/** An ID that nobody guesses. `crypto.randomUUID` exists only over HTTPS and on localhost. */
+export function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  ).join('');
+}

@@ -28,9 +28,14 @@ function put(
   });
 }
 
+/** Whether a server has its connection to Redis. */
+async function isUp({ url }: { url: string }): Promise<boolean> {
+  return (await put(url, 'is-it-up-already', {})).status === 400;
+}
+
 /** Asks, and resolves to the ID of the answer. */
 async function ask(url: string, prompt: string, after?: string): Promise<string> {
-  const id = `test-question-${(number += 1)}`;
+  const id = `a-test-question-${(number += 1)}`;
   expect((await put(url, id, { prompt, after })).status).toBe(201);
   return id;
 }
@@ -44,6 +49,13 @@ function textOf({ received }: Reader): string {
   const tokens = received.filter(({ event }) => event === 'token');
   return tokens.map(({ data }) => JSON.parse(data)).join('');
 }
+
+async function askOn(page: Page, prompt: string): Promise<void> {
+  await page.getByLabel('Question').fill(prompt);
+  await page.getByRole('button', { name: 'Ask' }).click();
+}
+const untilStatus = (page: Page, text: string): Promise<void> =>
+  page.getByRole('status').filter({ hasText: text }).last().waitFor();
 
 test('an answer survives cuts, later readers get the same, and nobody else does', async () => {
   const { url } = await startExample('chat', { TOKEN_MS: '10' });
@@ -70,13 +82,13 @@ test('the model is told of the earlier turns, and a new question stops the one b
   const { url } = await startExample('chat', { TOKEN_MS: '20' });
   const first = readAnswer(url, await ask(url, 'One'));
   await eventually(() => first.received.length > 3);
-  const one = `test-question-${number}`;
+  const one = `a-test-question-${number}`;
   const two = readAnswer(url, await ask(url, 'Two', one));
   await eventually(() => isAtItsEnd(first));
   expect(ending(first)).toBe('stopped');
   await eventually(() => isAtItsEnd(two));
   expect(textOf(two)).toContain('Before that you said “One”.');
-  const three = readAnswer(url, await ask(url, 'Three', `test-question-${number}`));
+  const three = readAnswer(url, await ask(url, 'Three', `a-test-question-${number}`));
   await eventually(() => isAtItsEnd(three));
   expect(textOf(three)).toContain('Before that you said “One”, then “Two”.');
 });
@@ -167,8 +179,6 @@ describe.skipIf(isRedisMissing())('on two servers over Redis', () => {
   test('an answer is streamed, stopped and asked twice on either, and outlives both', async () => {
     const env = { TOKEN_MS: '50', ALIVE_MS: '300', REDIS_URL: `redis://127.0.0.1:${redis.port}` };
     const [a, b] = [await startExample('chat', env), await startExample('chat', env)];
-    const isUp = async ({ url }: { url: string }): Promise<boolean> =>
-      (await put(url, 'is-it-up-already', {})).status === 400;
     await eventually(() => isUp(a));
     await eventually(() => isUp(b));
 
@@ -204,13 +214,6 @@ describe.skipIf(isRedisMissing())('on two servers over Redis', () => {
 });
 
 describe.skipIf(isBrowserMissing())('the page', () => {
-  async function askOn(page: Page, prompt: string): Promise<void> {
-    await page.getByLabel('Question').fill(prompt);
-    await page.getByRole('button', { name: 'Ask' }).click();
-  }
-  const status = (page: Page, text: string): Promise<void> =>
-    page.getByRole('status').filter({ hasText: text }).last().waitFor();
-
   test('shows a conversation, through a reload, in a second tab, and another by another hash', async () => {
     const { url } = await startExample('chat', { TOKEN_MS: '30' });
     const page = await open(url);
@@ -218,14 +221,15 @@ describe.skipIf(isBrowserMissing())('the page', () => {
     await page.locator('.answer').filter({ hasText: 'This answer is' }).waitFor();
     expect(await page.getByLabel('Question').inputValue()).toBe('');
     await page.reload();
-    await status(page, 'Complete');
+    await untilStatus(page, 'Complete');
     expect(await page.locator('.answer').textContent()).toMatch(WHOLE);
     expect(await page.locator('.answer').getAttribute('aria-busy')).toBe('false');
     const first = new URL(page.url()).hash;
     await askOn(page, 'And again');
+    await page.getByRole('heading', { name: 'And again' }).waitFor();
     const second = await openBeside(page, page.url());
     await second.getByText('Before that you said “Hello”').waitFor();
-    await status(second, 'Complete');
+    await untilStatus(second, 'Complete');
     expect(await second.getByRole('heading', { level: 2 }).allTextContents()).toEqual(['Hello', 'And again']);
     await second.evaluate((hash) => (location.hash = hash), first);
     await second.getByRole('heading', { name: 'And again' }).waitFor({ state: 'detached' });
@@ -238,7 +242,7 @@ describe.skipIf(isBrowserMissing())('the page', () => {
     const page = await open(server.url);
     await askOn(page, 'Hello');
     await page.getByRole('button', { name: 'Stop' }).click();
-    await status(page, 'Stopped');
+    await untilStatus(page, 'Stopped');
     await askOn(page, 'fail');
     await page.getByRole('alert').filter({ hasText: 'The model has failed.' }).waitFor();
 
@@ -260,7 +264,7 @@ describe.skipIf(isBrowserMissing())('the page', () => {
     await askOn(page, 'Hello again');
     await page.locator('.answer').filter({ hasText: 'Hello again' }).waitFor();
     await server.stop();
-    await status(page, 'No connection, trying again');
+    await untilStatus(page, 'No connection, trying again');
     await askOn(page, 'Nobody there');
     await alert.filter({ hasText: 'The server can’t be reached.' }).waitFor();
     await startExample('chat', { PORT: port });

@@ -3,7 +3,7 @@ import { createRoot } from 'react-dom/client';
 import { parse } from '../../client/subscribe.ts';
 import { useEventSource, type EventSourceOptions } from '../../client/useEventSource.ts';
 import '../page.css';
-import { send, words } from '../words.ts';
+import { newId, send, words } from '../words.ts';
 import type { AnswerEvents } from './server.ts';
 
 const ENDINGS: Record<AnswerEvents['ended'], string> = {
@@ -93,13 +93,6 @@ export function Turn({ id, options }: { id: string; options?: EventSourceOptions
 
 function isId(text: string): boolean {
   return /^[\w-]{16,64}$/.test(text);
-}
-
-/** `crypto.randomUUID` exists only over HTTPS and on localhost. */
-function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, '0'),
-  ).join('');
 }
 
 function idInHash(): string {
