@@ -1,11 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { isBrowserMissing } from '../support/browser.ts';
-import { browserPages, listen, read, startExample } from '../support/examples.ts';
-import { freePort } from '../support/processes.ts';
-import { generator, randomSeed } from '../support/random.ts';
-import type { Reader } from '../support/reader.ts';
-import { eventually } from '../support/testServer.ts';
+import { isBrowserMissing } from '../../test/support/browser.ts';
+import { browserPages, listen, read, startExample } from '../../test/support/examples.ts';
+import { freePort } from '../../test/support/processes.ts';
+import { generator, randomSeed } from '../../test/support/random.ts';
+import type { Reader } from '../../test/support/reader.ts';
+import { eventually } from '../../test/support/testServer.ts';
 
 const open = browserPages();
 
@@ -63,7 +63,9 @@ test.skipIf(isBrowserMissing())('a restart is noticed, also at the same numbers'
   const other = read(`${server.url}/quotes`, `${run}-1`);
   await eventually(() => other.received.length > 0);
   expect(other.received[0]?.event).toBe('reset');
-  await page.getByRole('alert').filter({ hasText: 'Some prices were missed.' }).waitFor();
+  const alert = page.getByRole('alert').filter({ hasText: 'Some prices were missed.' });
+  await alert.waitFor();
+  await alert.waitFor({ state: 'detached' });
 });
 
 test('an ID that the history does not reach back to gets a reset and a snapshot', async () => {
