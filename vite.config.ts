@@ -1,10 +1,10 @@
 import react from '@vitejs/plugin-react';
+import type { ViteDevServer } from 'vite';
 import { defineConfig } from 'vitest/config';
-import { devServer } from './server/devServer.ts';
 
 export default defineConfig({
   root: 'client',
-  plugins: [react(), devServer()],
+  plugins: [react(), { name: 'wants-the-server', configureServer: expectTheServer }],
   build: { outDir: '../dist', emptyOutDir: true },
   test: {
     root: import.meta.dirname,
@@ -15,3 +15,8 @@ export default defineConfig({
     isolate: false, // else Playwright is loaded anew for each file
   },
 });
+
+/** Vite by itself has no stream: server/dev.ts runs it as middleware. */
+function expectTheServer({ config }: ViteDevServer): void {
+  if (!config.server.middlewareMode) throw new Error('vite: expected npm run dev, where the stream is, too');
+}

@@ -95,6 +95,50 @@ describe.skipIf(isBrowserMissing())('a subscription, when the network or the pag
     expect(requests.map(({ url }) => url)).toEqual(['/stream', '/stream?lastEventId=1']);
   });
 
+  test('is paused without a connection from pagehide to pageshow', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
+    await untilMessages(page, 1);
+    await page.evaluate(() => window.dispatchEvent(new Event('pagehide')));
+    expect(await page.evaluate(() => window.source.status)).toEqual({ state: 'paused' });
+    await eventually(() => requests[0]?.socket.destroyed);
+    await page.evaluate(() => window.dispatchEvent(new Event('pageshow')));
+    await untilMessages(page, 2);
+    expect(await states(page)).toEqual(['connecting', 'open', 'paused', 'connecting', 'open']);
+  });
+
+  test.each([false, true])(
+    'waits for Retry-After, whatever the page does, with pauseWhenHidden %s',
+    async (pauseWhenHidden) => {
+      const { page, requests } = await open(
+        [answer(503, { 'Retry-After': '600' }), stream('id: 1\ndata: a')],
+        { options: { pauseWhenHidden }, fakeClock: true },
+      );
+      await page.waitForFunction(() => window.delays.length > 0);
+      for (let n = 1; n <= 10; n += 1) {
+        await hide(page, true);
+        await hide(page, false);
+      }
+      await page.evaluate(() => {
+        for (const type of ['pagehide', 'pageshow', 'online']) window.dispatchEvent(new Event(type));
+      });
+      await page.clock.runFor(599_000);
+      await page.evaluate(() => fetch('/a-round-trip-later'));
+      expect(asked(requests)).toEqual(['GET /stream', 'HEAD /stream']);
+      await page.clock.runFor(2000);
+      await untilMessages(page, 1);
+    },
+  );
+
+  test('ends a wait for Retry-After whose time passed while the machine slept', async () => {
+    const { page } = await open([answer(503, { 'Retry-After': '600' }), stream('id: 1\ndata: a')], {
+      fakeClock: true,
+    });
+    await page.waitForFunction(() => window.delays.length > 0);
+    await page.clock.setSystemTime(700_000);
+    await page.evaluate(() => window.dispatchEvent(new Event('online')));
+    await untilMessages(page, 1);
+  });
+
   test('lets go while the page is hidden, if asked to', async () => {
     const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
       options: { pauseWhenHidden: true },

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { EventSource } from 'eventsource';
+import { createParser } from 'eventsource-parser';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { isBrowserMissing } from '../test/support/browser.ts';
 import { eventually, listen } from '../test/support/testServer.ts';
@@ -8,7 +9,9 @@ import {
   HEAD_TIMEOUT_MS,
   RETRY_AFTER_CAP_MS,
   STEADY_AFTER_MS,
+  WATCH_INTERVAL_MS,
   subscribe,
+  type EventSourceClass,
   type Status,
 } from './subscribe.ts';
 import {
@@ -248,7 +251,8 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     ).toBe('SyntaxError');
     await page.clock.runFor(BACKOFF_CAP_MS);
     await page.evaluate(() => window.dispatchEvent(new Event('online')));
-    expect((await states(page)).at(-1)).toBe('closed');
+    expect(await states(page)).toEqual([]);
+    expect(await page.evaluate(() => window.eventSources)).toEqual([]);
   });
 
   test('begins after an ID that was kept elsewhere', async () => {
@@ -261,12 +265,12 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     expect(asked(requests)).toEqual(['GET /stream?lastEventId=41', 'GET /stream?lastEventId=42']);
   });
 
-  test('forgets the last event ID when the server resets it', async () => {
+  test('keeps the last event ID when the server sends an empty one', async () => {
     const { page, requests } = await open([stream('id: 1\ndata: a', 'id\ndata: b')]);
     await untilMessages(page, 2);
     await page.evaluate(() => window.source.drop());
     await untilMessages(page, 3);
-    expect(asked(requests)).toEqual(['GET /stream', 'GET /stream']);
+    expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=1']);
   });
 
   test('sends cookies to another origin, if asked to', async () => {
@@ -345,6 +349,55 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     expect(requests.length).toBeGreaterThanOrEqual(6);
   });
 
+  test('asks once after each refused attempt', async () => {
+    const { page, requests } = await open([answer(502)], { fakeClock: true });
+    for (let n = 1; n <= 12; n++) {
+      await page.waitForFunction((wanted) => window.delays.length >= wanted, n);
+      await page.clock.runFor(BACKOFF_CAP_MS / 10);
+    }
+    expect(requests.slice(0, 24).map(({ method }) => method)).toEqual(
+      Array.from({ length: 12 }, () => ['GET', 'HEAD']).flat(),
+    );
+  });
+
+  test('keeps the status of a refusal during the next attempt', async () => {
+    const { page, requests } = await open([answer(503), silence], { fakeClock: true });
+    await page.waitForFunction(() => window.delays.length > 0);
+    await page.clock.runFor(100);
+    await eventually(() => requests.length === 3);
+    expect(await page.evaluate(() => window.source.status)).toEqual({
+      state: 'reconnecting',
+      attempt: 1,
+      status: 503,
+    });
+  });
+
+  test.each([
+    ['the backoff', answer(503)],
+    ['a Retry-After', answer(503, { 'Retry-After': '600' })],
+  ])('resume tries at once, without waiting for %s', async (_what, refusal) => {
+    const { page, requests } = await open([refusal, stream('id: 1\ndata: a')], { fakeClock: true });
+    await page.waitForFunction(() => window.delays.length > 0);
+    await page.evaluate(() => window.source.resume());
+    await untilMessages(page, 1);
+    expect(asked(requests)).toEqual(['GET /stream', 'HEAD /stream', 'GET /stream']);
+  });
+
+  test('resume does not wait for the browser either, and leaves an open connection alone', async () => {
+    const { page, requests } = await open([
+      stream('retry: 60000', 'id: 1\ndata: a'),
+      stream('id: 2\ndata: b'),
+    ]);
+    await untilMessages(page, 1);
+    requests[0]?.socket.destroy();
+    await untilState(page, 'reconnecting');
+    await page.evaluate(() => window.source.resume());
+    await untilMessages(page, 2);
+    await page.evaluate(() => window.source.resume());
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=1']);
+  });
+
   test('replaces a connection that has been silent for too long', async () => {
     const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], {
       options: { staleAfterMs: 300 },
@@ -355,6 +408,97 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     ]);
     expect(requests[1]?.url).toBe('/stream?lastEventId=1');
     await eventually(() => requests[0]?.socket.destroyed);
+  });
+
+  test('has twice the patience after each fruitless silence, up to eight times, until a message comes', async () => {
+    const responses: ServerResponse[] = [];
+    const play: RequestListener = (_req, res) => {
+      res.writeHead(200, HEADERS).flushHeaders();
+      responses.push(res);
+    };
+    const { page } = await open([play], { options: { staleAfterMs: 5000 }, fakeClock: true });
+    const patience = [5000, 10_000, 20_000, 40_000, 40_000, 5000];
+    for (const [n, ms] of patience.entries()) {
+      await untilState(page, 'open');
+      if (n === 5) {
+        responses.at(-1)?.write('data: a\n\n');
+        await untilMessages(page, 1);
+      }
+      await page.clock.runFor(ms);
+      expect(await page.evaluate(() => window.delays.length)).toBe(n);
+      await page.clock.runFor(2 * WATCH_INTERVAL_MS);
+      expect(await page.evaluate(() => window.delays.length)).toBe(n + 1);
+      await page.clock.runFor(BACKOFF_CAP_MS / 10);
+    }
+  });
+
+  test('notices an EventSource that was closed without a word, as Firefox does at a download', async () => {
+    const { page } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')], { fakeClock: true });
+    await untilMessages(page, 1);
+    await page.evaluate(() => window.eventSources[0]?.close());
+    await page.clock.runFor(2 * WATCH_INTERVAL_MS);
+    await page.clock.runFor(100);
+    await untilMessages(page, 2);
+  });
+
+  test('makes no timer for a message', async () => {
+    const responses: ServerResponse[] = [];
+    const { page, requests } = await open([
+      (_req, res) => {
+        res.writeHead(200, HEADERS).write('id: 0\ndata: a\n\n');
+        responses.push(res);
+      },
+    ]);
+    await untilMessages(page, 1);
+    await page.evaluate(() => {
+      document.title = '';
+      for (const [name, set] of Object.entries({ setTimeout, setInterval })) {
+        const counted = (...given: unknown[]): unknown => {
+          document.title += '.';
+          return Reflect.apply(set, window, given);
+        };
+        Object.assign(window, { [name]: counted });
+      }
+    });
+    responses[0]?.write(Array.from({ length: 1000 }, (_, i) => `id: ${i + 1}\ndata: a\n\n`).join(''));
+    await untilMessages(page, 1001);
+    expect(await page.title()).toBe('');
+    expect(requests.length).toBe(1);
+  });
+
+  test('keeps the query of the page when the URL is empty', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a')], { begin: false });
+    await page.evaluate(() => {
+      document.querySelector('base')?.remove();
+      history.replaceState(null, '', '/stream?room=5#top');
+      window.begin('');
+    });
+    await untilMessages(page, 1);
+    await page.evaluate(() => window.source.drop());
+    await untilMessages(page, 2);
+    expect(asked(requests)).toEqual(['GET /stream?room=5', 'GET /stream?room=5&lastEventId=1']);
+  });
+
+  test('listens to the events of new handlers on the same connection', async () => {
+    const responses: ServerResponse[] = [];
+    const { page, requests } = await open([
+      (_req, res) => {
+        res.writeHead(200, HEADERS).write('id: 1\ndata: a\n\n');
+        responses.push(res);
+      },
+    ]);
+    await untilMessages(page, 1);
+    await page.evaluate(() => {
+      const other = ({ type, data, lastEventId }: MessageEvent<string>): void =>
+        void window.messages.push([`new ${type}`, data, lastEventId]);
+      window.source.handle({ other });
+      window.source.handle({ other });
+    });
+    responses[0]?.write('event: note\ndata: b\n\nid: 2\nevent: other\ndata: c\n\n');
+    expect((await untilMessages(page, 2))[1]).toEqual(['new other', 'c', '2']);
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(await page.evaluate(() => window.messages.length)).toBe(2);
+    expect(requests.length).toBe(1);
   });
 
   test('keeps a connection on which something is heard in time', async () => {
@@ -400,7 +544,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     }
     expect(await states(page)).toEqual(['connecting', 'open']);
     expect(requests.length).toBe(1);
-    await page.clock.runFor(41_000);
+    await page.clock.runFor(42_000);
     await eventually(() => requests.length === 2);
     expect(await page.evaluate(() => window.messages)).toEqual([]);
   });
@@ -416,16 +560,12 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
       fakeClock: true,
     });
     await untilMessages(page, 1);
-    await page.evaluate(() => {
-      const { setTimeout: real } = window;
-      // As in Firefox: the timer comes first, the message that was there before it comes next.
-      window.setTimeout = Object.assign((...given: Parameters<typeof real>) => {
-        const late = new MessageEvent('message', { data: 'late' });
-        if (!given[1]) queueMicrotask(() => window.eventSources[0]?.dispatchEvent(late));
-        return real(...given);
-      }, real);
-    });
-    await page.clock.runFor(6000);
+    await page.clock.runFor(5000); // silent once
+    // As in Firefox: the late timer came first, the message that was there before it comes next.
+    await page.evaluate(() =>
+      window.eventSources[0]?.dispatchEvent(new MessageEvent('message', { data: 'late' })),
+    );
+    await page.clock.runFor(1000);
     expect((await untilMessages(page, 2)).map(([, data]) => data)).toEqual(['a', 'late']);
     expect(await states(page)).toEqual(['connecting', 'open']);
     expect(requests.length).toBe(1);
@@ -444,7 +584,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     await page.clock.runFor(4000);
     expect(requests.length).toBe(1);
     expect(await states(page)).toEqual(['connecting', 'open']);
-    await page.clock.runFor(2000);
+    await page.clock.runFor(3000);
     await untilMessages(page, 2);
     expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=1']);
   });
@@ -623,7 +763,7 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
 
 describe('a subscription on Node, with the package eventsource', () => {
   beforeAll(() => {
-    vi.stubGlobal('EventSource', EventSource);
+    vi.stubGlobal('EventSource', Mute);
     vi.spyOn(Math, 'random').mockReturnValue(0.1);
   });
   afterAll(() => void vi.unstubAllGlobals().restoreAllMocks());
@@ -654,18 +794,39 @@ describe('a subscription on Node, with the package eventsource', () => {
     ['a date in the past', new Date(0).toUTCString(), 100],
     ['nonsense', 'soon', 100],
   ])('waits at least for Retry-After as %s', async (_what, value, delay) => {
-    const now = vi.spyOn(Date, 'now').mockReturnValue(1000);
-    onTestFinished(() => now.mockRestore());
-    const { statuses } = await openOnNode([answer(503, { 'Retry-After': value })]);
+    setClock(1000);
+    const { statuses } = await openOnNode([
+      answer(503, { 'Retry-After': value, Date: new Date(1000).toUTCString() }),
+    ]);
     expect(await eventually(() => statuses.find((status) => 'dueAt' in status))).toMatchObject({
       dueAt: 1000 + delay,
+    });
+  });
+
+  test('reads a date in Retry-After by the clock of the server', async () => {
+    setClock(1000);
+    const [now, then] = [1_200_000, 1_205_000].map((at) => new Date(at).toUTCString());
+    const { statuses } = await openOnNode([answer(503, { 'Retry-After': then ?? '', Date: now ?? '' })]);
+    expect(await eventually(() => statuses.find((status) => 'dueAt' in status))).toMatchObject({
+      dueAt: 6100,
+    });
+  });
+
+  test.each([
+    ['HTML', [answer(200, HTML)]],
+    ['a redirect to HTML', [answer(302, { Location: '/sign-in' }), answer(200, HTML)]],
+  ])('says status 200 when the answer is %s', async (_what, answers) => {
+    const { statuses } = await openOnNode(answers, '/stream', answer(200, HTML));
+    expect(await eventually(() => statuses.find((status) => 'status' in status))).toMatchObject({
+      state: 'reconnecting',
+      status: 200,
     });
   });
 
   test.each([
     ['405', answer(405)],
     ['501', answer(501)],
-    ['200', answer(200)],
+    ['200', answer(200, { 'Content-Type': 'text/event-stream; charset=utf-8' })],
     ['a broken connection', (req) => void req.socket.destroy()],
   ] satisfies [string, RequestListener][])('backs off when HEAD is answered with %s', async (_what, head) => {
     const { received, statuses } = await openOnNode([answer(401), stream('data: a')], '/stream', head);
@@ -712,16 +873,161 @@ describe('a subscription on Node, with the package eventsource', () => {
   });
 });
 
+describe('a subscription with an EventSource of its own', () => {
+  beforeAll(() => void vi.spyOn(Math, 'random').mockReturnValue(0.1));
+  afterAll(() => void vi.restoreAllMocks());
+
+  test('says what is missing where there is no EventSource', () => {
+    expect(globalThis.EventSource).toBeUndefined();
+    expect(() => subscribe('/stream', {})).toThrow(
+      'expected a global EventSource or the option EventSource, found none',
+    );
+  });
+
+  test('goes on after the last event ID, although npm’s eventsource reports none for other events', async () => {
+    const { requests, received, subscription } = await openOnNode(
+      [stream('id: 7\ndata: a', 'event: heartbeat\ndata: b'), stream('id: 8\ndata: c')],
+      '/stream',
+      undefined,
+      EventSource,
+    );
+    await eventually(() => received.length === 2);
+    subscription.drop();
+    await eventually(() => received.length === 3);
+    expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=7']);
+  });
+
+  test.each([
+    ['npm’s eventsource', EventSource],
+    ['a class over fetch', OverFetch],
+  ])('sends no HEAD where %s tells the status', async (_what, Source) => {
+    const { requests, statuses, subscription } = await openOnNode(
+      [answer(503), answer(200, HTML), stream('id: 1\ndata: a'), answer(401)],
+      '/stream',
+      undefined,
+      Source,
+    );
+    await eventually(() => subscription.status.state === 'open');
+    requests.at(-1)?.socket.destroy();
+    await eventually(() => subscription.status.state === 'closed');
+    expect(statuses.flatMap((status) => ('status' in status ? [status.status] : []))).toEqual(
+      // npm's reconnects once by itself: it asks again where the other has to wait
+      [503, 503, 200, 200, 401],
+    );
+    expect(new Set(requests.map(({ method }) => method))).toEqual(new Set(['GET']));
+  });
+
+  test('needs no more than a class over fetch, which sends a token and may miss the server', async () => {
+    const { requests, statuses, received, subscription } = await openOnNode(
+      [
+        stream('id: 1\ndata: a'),
+        (req) => void req.socket.destroy(),
+        answer(429, { 'Retry-After': '1' }),
+        stream('id: 2\ndata: b', 'event: end\ndata: '),
+      ],
+      '/stream',
+      undefined,
+      OverFetch,
+    );
+    await eventually(() => received.length === 1);
+    requests[0]?.socket.destroy();
+    await eventually(() => subscription.status.state === 'closed');
+    expect(received).toEqual(['a', 'b']);
+    expect(requests.map(({ method, url, headers }) => [method, url, headers.authorization])).toEqual([
+      ['GET', '/stream', 'Bearer a'],
+      ['GET', '/stream?lastEventId=1', 'Bearer a'],
+      ['GET', '/stream?lastEventId=1', 'Bearer a'],
+      ['GET', '/stream?lastEventId=1', 'Bearer a'],
+    ]);
+    expect(
+      statuses.map(({ state, ...rest }) => ('status' in rest ? `${state} ${rest.status}` : state)),
+    ).toEqual([
+      'connecting',
+      'open',
+      ...['reconnecting', 'reconnecting'], // cut
+      'reconnecting', // no answer
+      ...['reconnecting', 'reconnecting 429', 'reconnecting 429'],
+      'open',
+      'closed',
+    ]);
+  });
+});
+
+const HTML = { 'Content-Type': 'text/html' };
+
+function setClock(now: number): void {
+  const clock = vi.spyOn(Date, 'now').mockReturnValue(now);
+  onTestFinished(() => clock.mockRestore());
+}
+
+/** Hides the status of a refusal, as browsers do. */
+class Mute extends EventSource {
+  override dispatchEvent(event: Event): boolean {
+    return super.dispatchEvent(event.type === 'error' ? new Event('error') : event);
+  }
+}
+
+/** The least that `subscribe` needs: one request with a token, made with fetch. */
+class OverFetch extends EventTarget {
+  readyState = 0;
+  #controller = new AbortController();
+
+  constructor(url: string) {
+    super();
+    void this.#read(url);
+  }
+
+  close(): void {
+    this.readyState = CLOSED;
+    this.#controller.abort();
+  }
+
+  async #read(url: string): Promise<void> {
+    const { signal } = this.#controller;
+    const headers = { Authorization: 'Bearer a' };
+    const response = await fetch(url, { headers, signal }).catch(() => Response.error());
+    const isStream = response.headers.get('Content-Type') === 'text/event-stream';
+    if (!response.body || !isStream) return this.#fail(response);
+    this.readyState = 1;
+    this.dispatchEvent(new Event('open'));
+    const parser = createParser({
+      onEvent: ({ event = 'message', id, data }) =>
+        this.dispatchEvent(new MessageEvent(event, { data, lastEventId: id ?? '' })),
+    });
+    try {
+      for await (const text of response.body.pipeThrough(new TextDecoderStream())) parser.feed(text);
+    } catch {
+      // cut: as when it ends
+    }
+    this.#fail(Response.error());
+  }
+
+  #fail(response: Response): void {
+    if (this.readyState === CLOSED) return;
+    this.readyState = CLOSED;
+    this.dispatchEvent(Object.assign(new Event('error'), { response }));
+  }
+}
+const CLOSED = 2;
+
 /** Subscribes to a server that gives these answers in turn, and the last of them again and again. */
-async function openOnNode(answers: RequestListener[], path = '/stream', head?: RequestListener) {
+async function openOnNode(
+  answers: RequestListener[],
+  path = '/stream',
+  head?: RequestListener,
+  Source?: EventSourceClass,
+) {
   const requests: IncomingMessage[] = [];
   const statuses: Status[] = [];
   const received: string[] = [];
   const { port } = await listen(inTurn(answers, requests, head));
   const subscription = subscribe(
     `http://127.0.0.1:${port}${path}`,
-    { message: ({ data }) => received.push(data) },
-    { onStatus: (status) => statuses.push(status) },
+    {
+      message: ({ data }) => received.push(data),
+      ...(Source && { heartbeat: ({ data }) => received.push(data) }),
+    },
+    { onStatus: (status) => statuses.push(status), EventSource: Source },
   );
   onTestFinished(subscription.close);
   return { requests, statuses, received, subscription };

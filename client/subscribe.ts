@@ -4,12 +4,17 @@ export const END_EVENT = 'end';
 /** Name of the event that the server sends when it has had nothing else to send for a while. */
 export const HEARTBEAT_EVENT = 'heartbeat';
 
-/** Backoff with full jitter: each delay is random, up to a maximum that doubles from `BACKOFF_START_MS`. */
 const BACKOFF_START_MS = 1000;
 export const BACKOFF_CAP_MS = 30_000;
 
 /** A stream that was open for this long is steady: the failure count resets. */
 export const STEADY_AFTER_MS = 15_000;
+
+/** How often the watchdog looks: a message only notes the time. */
+export const WATCH_INTERVAL_MS = 1000;
+
+/** The longest patience of the watchdog, in multiples of `staleAfterMs`. */
+const MAX_PATIENCE = 8;
 
 /** Timeout of the HEAD request that asks why the server refused. */
 export const HEAD_TIMEOUT_MS = 5000;
@@ -20,7 +25,7 @@ export const RETRY_AFTER_CAP_MS = 3_600_000;
 /**
  * The state of a subscription. `attempt` counts the failures since the last steady stream. `dueAt` (ms since
  * the epoch) is when the next attempt starts; it is missing during an attempt, and while the browser
- * reconnects by itself. `status` is the HTTP status of the last refusal, if known.
+ * reconnects by itself. `status` is the HTTP status of the last refusal, for as long as nothing else is known.
  */
 export type Status =
   | { state: 'connecting' }
@@ -43,7 +48,7 @@ type Text<Data> = Data extends number ? `${Data}` : Data;
 
 /** Parses what the server's `json` wrote; its type is not checked. Throws a `SyntaxError` for other text. */
 export function parse<Value>(text: string & { readonly __json: Value }): Value {
-  return JSON.parse(text);
+  return JSON.parse(text) as Value;
 }
 
 export interface SubscribeOptions {
@@ -60,243 +65,279 @@ export interface SubscribeOptions {
   withCredentials?: boolean | undefined;
   /** Resume after this event, if you kept its ID elsewhere. Default: start at the stream's beginning. */
   lastEventId?: string | undefined;
+  /**
+   * The class that connects, for example one that sends a token in a header. Default: the global EventSource.
+   * Its instances dispatch `open`, `error` and the server's events, with `data` and `lastEventId`. `readyState`
+   * after an `error` is 0 if the instance reconnects by itself, and 2 if it does not. The error event may carry
+   * the answer's status as `code` or the answer as `response`; then no HEAD is sent. A `code` of 0, as in
+   * `Response.error()`, is a network failure.
+   */
+  EventSource?: EventSourceClass | undefined;
 }
+
+/** What `subscribe` calls of an EventSource. */
+export interface EventSourceLike {
+  readonly readyState: number;
+  addEventListener(type: string, listener: (event: Event) => void): void;
+  close(): void;
+}
+export type EventSourceClass = new (url: string, init: { withCredentials: boolean }) => EventSourceLike;
 
 export interface Subscription {
   readonly status: Status;
   /** Closes the connection. A paused subscription needs no cleanup. */
   pause: () => void;
-  /** Connects again, after the last event. Does nothing after the end of the stream or a final refusal. */
+  /**
+   * Connects again, after the last event. It ends any wait, also one for `Retry-After`. Does nothing while
+   * connected, and after the end of the stream or a final refusal.
+   */
   resume: () => void;
   /** Cuts the connection. The subscription reconnects after a backoff, as after any failure. */
   drop: () => void;
   /** Closes the subscription for good. */
   close: () => void;
+  /** Replaces the handlers, without a new connection. */
+  handle: (handlers: AnyHandlers) => void;
 }
 
 /**
  * Connects to the event stream at `url` (HTML, 9.2 "Server-sent events") and stays connected until you or the
  * server end it. Each event is handed on once and in order if the server resumes after the last event ID. A
  * function as `url` is called before each request, for example to add a fresh token. Throws a `SyntaxError`
- * if the first URL is invalid.
+ * if the first URL is invalid, and an `Error` where there is no EventSource.
  *
- * A bare EventSource differs: it reconnects at a fixed pace for ever, and stops at any refusal. Here the
- * browser makes one reconnect, with the header `Last-Event-ID`, if `url` is a string and the stream was the
- * first or was open for 15 s. All other attempts follow a backoff and carry the query parameter
- * `lastEventId`, appended or replaced; `retry` does not apply to them. Statuses 204 and 4xx, except 405, 408,
- * 425 and 429, close the subscription. An event without a handler neither resets the watchdog nor advances the
- * last event ID. An empty `id` clears the last event ID only on a connection that has already received
- * another.
+ * A bare EventSource reconnects at a fixed pace for ever, and stops at any refusal. Here:
+ * - **Reconnecting.** The browser makes one reconnect, with the header `Last-Event-ID`, if `url` is a string and
+ *   the stream was the first or was open for 15 s. All other attempts follow a backoff and carry the query
+ *   parameter `lastEventId`, appended or replaced; `retry` does not apply to them.
+ * - **Refusals.** Statuses 204 and 4xx, except 405, 408, 425 and 429, close the subscription. Others, and answers
+ *   that are not `text/event-stream`, do not. Only `resume` connects before a `Retry-After` is over.
+ * - **Silence.** The watchdog's patience doubles with each fruitless silence, up to eight times `staleAfterMs`,
+ *   so that a large message comes through on a slow line. After a message it is back to normal.
+ * - **Events.** One without a handler neither resets the watchdog nor advances the last event ID. One without
+ *   an ID, or with an empty one, leaves the last event ID as it is.
  */
 export function subscribe<E extends EventData<E> = Events>(
   url: string | (() => string),
   handlers: Handlers<E>,
-  options?: SubscribeOptions,
-): Subscription;
-export function subscribe(
-  url: string | (() => string),
-  handlers: Handlers,
   options: SubscribeOptions = {},
 ): Subscription {
   const { onStatus, staleAfterMs = 40_000, pauseWhenHidden = false, withCredentials = false } = options;
+  const Source = eventSourceOf(options);
+  let handlerOf = handlers as Handlers;
   let { lastEventId = '' } = options;
   let status: Status = { state: 'connecting' };
-  let hasStarted = false;
-  let running = false;
-  let source: EventSource | undefined;
-  let probe: AbortController | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
   let attempt = 0;
-  let refusal: { status?: number } = {};
-  let retryAfterMs = 0;
-  let openedAt = 0;
-  let heardAt = 0;
+  let patienceMs = staleAfterMs;
+  let leave = nothing; // ends what the subscription does now
+  let attach: (() => void) | undefined; // adds missing listeners to the EventSource, while there is one
 
-  resume();
-  hasStarted = true;
+  connect();
   return {
     pause,
     resume,
     drop,
     close: () => close(),
+    handle,
     get status() {
       return status;
     },
   };
 
-  function resume(): void {
-    if (running || status.state === 'closed') return;
-    running = true;
-    for (const type of PAGE_EVENTS) globalThis.addEventListener?.(type, pageChanged);
-    attempt = 0;
-    connect();
-  }
-
   function pause(): void {
-    if (!running) return;
-    stop();
-    suspend();
+    if (status.state !== 'closed') enter({ state: 'paused' }, () => nothing);
   }
 
-  function close(reason: { status?: number } = {}): void {
-    if (status.state === 'closed') return;
-    stop();
-    setStatus({ state: 'closed', ...reason });
-  }
-
-  function stop(): void {
-    running = false;
-    for (const type of PAGE_EVENTS) globalThis.removeEventListener?.(type, pageChanged);
-    disconnect();
+  function resume(): void {
+    if (status.state === 'paused' || status.state === 'reconnecting') reconnect();
   }
 
   function drop(): void {
-    if (source) fail();
+    if (attach) fail();
+  }
+
+  function close(refusal: Refusal = {}): void {
+    if (status.state !== 'closed') enter({ state: 'closed', ...refusal }, () => nothing);
+  }
+
+  function handle(next: AnyHandlers): void {
+    handlerOf = next as Handlers;
+    attach?.();
+  }
+
+  /** Goes on to another phase: leaves this one, and begins that. It returns what ends it, as React's effects do. */
+  function enter(next: Status, phase: () => () => void): void {
+    leave();
+    leave = phase();
+    setStatus(next); // last, as `onStatus` may enter another
   }
 
   function connect(): void {
-    disconnect();
     if (pauseWhenHidden && isHidden()) return suspend();
+    const next: Status = attempt === 0 ? { state: 'connecting' } : reconnecting();
+    enter(next, () => listen(new Source(address(), { withCredentials })));
+  }
+
+  function reconnect(): void {
     try {
-      source = listen(new EventSource(address(), { withCredentials }));
+      connect();
     } catch (error) {
-      if (!hasStarted) {
-        close();
-        throw error;
-      }
       report(error);
-      return fail();
+      fail();
     }
-    watch();
-    setStatus(attempt === 0 ? { state: 'connecting' } : { state: 'reconnecting', attempt });
-  }
-
-  function listen(current: EventSource): EventSource {
-    let hasId = false;
-    on('open', opened);
-    on('error', failed);
-    for (const type of new Set([...Object.keys(handlers), HEARTBEAT_EVENT, END_EVENT])) {
-      if (type !== 'open' && type !== 'error') on(type, receive);
-    }
-    return current;
-
-    function on(type: string, listener: (message: MessageEvent<string>) => void): void {
-      current.addEventListener(type, (message: MessageEvent<string>) => {
-        // A closed one may still fire: for messages in the same chunk, or in WebKit, which reopens it.
-        if (source === current) listener(message);
-        else current.close();
-      });
-    }
-
-    function receive(message: MessageEvent<string>): void {
-      // A new EventSource has an empty ID. Once it has had another, an empty one comes from the server.
-      hasId ||= message.lastEventId !== '';
-      if (hasId) lastEventId = message.lastEventId;
-      watch();
-      try {
-        handlers[message.type]?.(message);
-      } finally {
-        if (message.type === END_EVENT) close();
-      }
-    }
-  }
-
-  function disconnect(): void {
-    clearTimeout(timer);
-    probe?.abort();
-    source?.close();
-    probe = source = undefined;
-  }
-
-  function suspend(): void {
-    disconnect();
-    if (status.state !== 'paused') setStatus({ state: 'paused' });
-  }
-
-  function opened(): void {
-    if (status.state === 'open') return; // the server sent an event named `open`
-    openedAt = performance.now();
-    refusal = {};
-    watch();
-    setStatus({ state: 'open' });
-  }
-
-  function failed(): void {
-    if (source?.readyState === EventSource.OPEN) return; // the server sent an event named `error`
-    if (source?.readyState === EventSource.CLOSED) return void refused();
-    const browserMayRetry = status.state === 'open' && nextAttempt() === 1 && typeof url === 'string';
-    if (!browserMayRetry) return fail();
-    attempt = 1;
-    setStatus({ state: 'reconnecting', attempt }); // left to the browser
-  }
-
-  /**
-   * The browser gives up after any answer but a stream, and hides the status. HEAD finds it. In a long outage
-   * only every 20th attempt asks.
-   */
-  async function refused(): Promise<void> {
-    attempt = nextAttempt();
-    if (attempt >= 10 && attempt % 20 !== 0 && retryAfterMs < BACKOFF_CAP_MS) return backOff();
-    disconnect();
-    const current = new AbortController();
-    probe = current;
-    timer = setTimeout(() => current.abort(), HEAD_TIMEOUT_MS);
-    setStatus({ state: 'reconnecting', attempt, ...refusal });
-    const answer = await head(current.signal).catch(() => undefined); // a failed request tells nothing
-    if (probe !== current) return;
-    if (answer && isFinal(answer.status)) return close({ status: answer.status });
-    refusal = answer && isTemporary(answer.status) ? { status: answer.status } : {};
-    retryAfterMs = readRetryAfter(answer?.headers.get('Retry-After') ?? '');
-    backOff();
-  }
-
-  async function head(signal: AbortSignal): Promise<Response> {
-    return fetch(address(), {
-      method: 'HEAD',
-      headers: { Accept: 'text/event-stream' },
-      credentials: withCredentials ? 'include' : 'same-origin',
-      cache: 'no-store',
-      signal,
-    });
   }
 
   function fail(): void {
-    attempt = nextAttempt();
-    refusal = {};
-    retryAfterMs = 0;
-    backOff();
+    attempt += 1;
+    wait();
   }
 
-  function backOff(): void {
-    disconnect();
-    const longest = Math.min(BACKOFF_CAP_MS, BACKOFF_START_MS * 2 ** (attempt - 1));
-    const delay = retryAfterMs + Math.random() * longest;
-    timer = setTimeout(connect, delay);
-    setStatus({ state: 'reconnecting', attempt, dueAt: Date.now() + delay, ...refusal });
+  function listen(source: EventSourceLike): () => void {
+    const types = new Set<string>();
+    let openedAt = Infinity;
+    let heardAt = 0;
+    let heardDate = 0; // unlike performance.now(), it advances while the machine sleeps
+    let wasLost = false;
+    heard();
+    on('open', opened);
+    on('error', failed);
+    attachHandlers();
+    attach = attachHandlers;
+    const timer = setInterval(watch, WATCH_INTERVAL_MS);
+    const unlisten = onPage(() => {
+      if (status.state === 'reconnecting' || Date.now() - heardDate >= patienceMs) reconnect();
+    });
+    return () => {
+      attach = undefined;
+      clearInterval(timer);
+      unlisten();
+      source.close();
+    };
+
+    function on(type: string, listener: (event: Event) => void): void {
+      if (types.has(type)) return;
+      types.add(type);
+      source.addEventListener(type, (event) => {
+        // A closed one may still fire: for messages in the same chunk, or in WebKit, which reopens it.
+        if (attach === attachHandlers) listener(event);
+        else source.close();
+      });
+    }
+
+    function attachHandlers(): void {
+      for (const type of [...Object.keys(handlerOf), HEARTBEAT_EVENT, END_EVENT]) {
+        on(type, (event) => receive(type, event as MessageEvent<string>));
+      }
+    }
+
+    function receive(type: string, message: MessageEvent<string>): void {
+      heard();
+      patienceMs = staleAfterMs;
+      lastEventId = message.lastEventId || lastEventId;
+      try {
+        handlerOf[type]?.(message);
+      } finally {
+        if (type === END_EVENT) close();
+      }
+    }
+
+    function heard(): void {
+      heardAt = performance.now();
+      heardDate = Date.now();
+    }
+
+    function opened(): void {
+      if (status.state === 'open') return; // the server sent an event named `open`
+      heard();
+      openedAt = heardAt;
+      setStatus({ state: 'open' });
+    }
+
+    function failed(event: Event): void {
+      if (source.readyState === OPEN) return; // the server sent an event named `error`
+      if (source.readyState === CLOSED) return ask(event);
+      if (status.state !== 'open' || attempt > 0 || typeof url !== 'string') return fail();
+      attempt = 1;
+      openedAt = Infinity;
+      setStatus(reconnecting()); // left to the browser
+    }
+
+    function watch(): void {
+      if (performance.now() - openedAt >= STEADY_AFTER_MS) attempt = 0;
+      const isSilent = performance.now() - heardAt >= patienceMs;
+      // Firefox closes it without a word when a navigation turns out to be a download.
+      const isLost = isSilent || source.readyState === CLOSED;
+      if (isLost && wasLost) {
+        if (isSilent) patienceMs = Math.min(2 * patienceMs, MAX_PATIENCE * staleAfterMs);
+        return fail();
+      }
+      wasLost = isLost; // looks again: Firefox runs a late timer before the events that are pending
+    }
   }
 
-  function nextAttempt(): number {
-    const isSteady = status.state === 'open' && performance.now() - openedAt >= STEADY_AFTER_MS;
-    return isSteady ? 1 : attempt + 1;
+  /** The EventSource gave up. A browser's hides the status of the answer; HEAD finds it. */
+  function ask(event: Event & { code?: number; response?: Answer }): void {
+    attempt += 1;
+    if (event.response) return answered(event.response);
+    if (event.code !== undefined) return answered({ status: event.code, headers: new Headers() });
+    enter(reconnecting(), () => {
+      const controller = new AbortController();
+      const timer = setTimeout(() => answered(), HEAD_TIMEOUT_MS);
+      const unlisten = onPage(nothing);
+      void head(address, withCredentials, controller.signal)
+        .catch(nothing) // a failed request tells nothing
+        .then((answer) => controller.signal.aborted || answered(answer || undefined));
+      return () => {
+        clearTimeout(timer);
+        unlisten();
+        controller.abort();
+      };
+    });
   }
 
-  /** Restarts the watchdog. */
-  function watch(): void {
-    heardAt = Date.now(); // unlike timers, it advances while the machine sleeps
-    clearTimeout(timer);
-    // Waits one more turn: Firefox runs an overdue timer before the events that are pending.
-    if (staleAfterMs < 2 ** 31) timer = setTimeout(() => (timer = setTimeout(fail)), staleAfterMs);
+  function answered(answer?: Answer): void {
+    if (!answer) return wait();
+    const refusal = { status: answer.status };
+    if (isFinal(answer.status)) return close(refusal);
+    wait(isTelling(answer) ? refusal : {}, readRetryAfter(answer.headers));
   }
 
-  function pageChanged({ type }: Event): void {
-    // The back/forward cache may give the page back. Firefox does not keep one whose connection is open.
-    if (type === 'pagehide') return disconnect();
-    if (pauseWhenHidden && isHidden()) return suspend();
-    if (type === 'visibilitychange' && isHidden()) return;
-    const isSilent = Date.now() - heardAt >= staleAfterMs;
-    if (source && status.state !== 'reconnecting' && !isSilent) return;
-    attempt = nextAttempt() - 1; // 0 after a steady stream
-    connect();
+  function wait(refusal: Refusal = {}, retryAfterMs = 0): void {
+    const delay = retryAfterMs + backoff(attempt);
+    const dueAt = Date.now() + delay;
+    enter({ state: 'reconnecting', attempt, dueAt, ...refusal }, () => {
+      const timer = setTimeout(reconnect, delay);
+      // Whatever happens to the page, a `Retry-After` is waited for.
+      const mayWake = (): boolean => retryAfterMs === 0 || Date.now() >= dueAt;
+      const unlisten = onPage(() => mayWake() && reconnect(), retryAfterMs === 0 ? suspend : nothing);
+      return () => {
+        clearTimeout(timer);
+        unlisten();
+      };
+    });
+  }
+
+  function suspend(): void {
+    enter({ state: 'paused' }, () => onPage(reconnect));
+  }
+
+  /** Calls `wake` when the page or the network is back, and `hide` when the page goes. Returns what ends that. */
+  function onPage(wake: () => void, hide: () => void = suspend): () => void {
+    for (const type of PAGE_EVENTS) globalThis.addEventListener?.(type, changed);
+    return () => {
+      for (const type of PAGE_EVENTS) globalThis.removeEventListener?.(type, changed);
+    };
+
+    function changed({ type }: Event): void {
+      // The back/forward cache may give the page back. Firefox does not keep one whose connection is open.
+      if (type === 'pagehide' || (pauseWhenHidden && isHidden())) hide();
+      else if (type !== 'visibilitychange' || !isHidden()) wake();
+    }
+  }
+
+  /** During an attempt: the status of the last refusal is kept until something else is known. */
+  function reconnecting(): Status {
+    return { state: 'reconnecting', attempt, ...refusalIn(status) };
   }
 
   function address(): string {
@@ -304,6 +345,7 @@ export function subscribe(
   }
 
   function setStatus(next: Status): void {
+    if (next.state === 'paused' && status.state === 'paused') return;
     status = next;
     try {
       onStatus?.(next);
@@ -313,14 +355,37 @@ export function subscribe(
   }
 }
 
+function nothing(): void {}
+
+/** Handlers of any events. */
+type AnyHandlers = { readonly [Type in string]?: (message: never) => void };
+
+/** The status of a refusal, if known. */
+interface Refusal {
+  status?: number;
+}
+
+type Answer = Pick<Response, 'status' | 'headers'>;
+
+/** `readyState` of an EventSource (HTML, 9.2.2). */
+const OPEN = 1;
+const CLOSED = 2;
+
+const PAGE_EVENTS = ['visibilitychange', 'pagehide', 'pageshow', 'online'];
+
+function eventSourceOf(options: SubscribeOptions): EventSourceClass {
+  const found: EventSourceClass | undefined = options.EventSource ?? globalThis.EventSource;
+  if (!found)
+    throw new Error('subscribe: expected a global EventSource or the option EventSource, found none');
+  return found;
+}
+
 /** Reports an error as an uncaught one, without stopping the caller. */
 function report(error: unknown): void {
   setTimeout(() => {
     throw error;
   });
 }
-
-const PAGE_EVENTS = ['visibilitychange', 'pagehide', 'pageshow', 'online'];
 
 function isHidden(): boolean {
   return globalThis.document?.visibilityState === 'hidden';
@@ -329,25 +394,49 @@ function isHidden(): boolean {
 /** Edits the query as text: it may be signed, and URLSearchParams would write it anew. */
 function withLastEventId(url: string, lastEventId: string): string {
   if (lastEventId === '') return url;
-  const [address = ''] = url.split('#'); // fragments are not sent
+  const [given] = url.split('#'); // fragments are not sent
+  const [address = ''] = given ? [given] : (globalThis.document?.baseURI ?? '').split('#'); // '' is the page itself
   const id = encodeURIComponent(lastEventId);
   const parameter = /([?&]lastEventId=)[^&]*/;
   if (parameter.test(address)) return address.replace(parameter, (_, name: string) => name + id);
   return `${address}${address.includes('?') ? '&' : '?'}lastEventId=${id}`;
 }
 
-/** Whether the same request may succeed later. 501 Not Implemented says only that the server lacks HEAD. */
-function isTemporary(status: number): boolean {
-  return [408, 425, 429].includes(status) || (status >= 500 && status !== 501);
+/** Backoff with full jitter: a random part of a time that doubles with each attempt, ms. */
+function backoff(attempt: number): number {
+  return Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_START_MS * 2 ** (attempt - 1));
 }
 
-/** 204 No Content asks a client to stop (HTML, 9.2.3). 405 says only that the server does not know HEAD. */
+/** Asks for the status of a refusal. */
+async function head(address: () => string, withCredentials: boolean, signal: AbortSignal): Promise<Answer> {
+  return fetch(address(), {
+    method: 'HEAD',
+    headers: { Accept: 'text/event-stream' },
+    credentials: withCredentials ? 'include' : 'same-origin',
+    cache: 'no-store',
+    signal,
+  });
+}
+
+function refusalIn(status: Status): Refusal {
+  return status.state === 'reconnecting' && status.status !== undefined ? { status: status.status } : {};
+}
+
+/** Whether the status explains the refusal. 405 and 501 say only that the server lacks HEAD. */
+function isTelling({ status, headers }: Answer): boolean {
+  const isStream = status === 200 && /^text\/event-stream/i.test(headers.get('Content-Type') ?? '');
+  return !isStream && ![0, 405, 501].includes(status);
+}
+
+/** 204 No Content asks a client to stop (HTML, 9.2.3). The 4xx that are left out may pass. */
 function isFinal(status: number): boolean {
-  return status === 204 || (status >= 400 && status < 500 && status !== 405 && !isTemporary(status));
+  return status === 204 || (status >= 400 && status < 500 && ![405, 408, 425, 429].includes(status));
 }
 
-/** Reads `Retry-After`, seconds or a date (RFC 9110, 10.2.3), as ms from now. */
-function readRetryAfter(value: string): number {
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+/** Reads `Retry-After`, seconds or a date (RFC 9110, 10.2.3), as ms from the answer's own date. */
+function readRetryAfter(headers: Headers): number {
+  const value = headers.get('Retry-After') ?? '';
+  const now = Date.parse(headers.get('Date') ?? '') || Date.now(); // other origins must expose `Date`
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
   return ms > 0 ? Math.min(ms, RETRY_AFTER_CAP_MS) : 0;
 }

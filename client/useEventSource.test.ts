@@ -95,6 +95,51 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     expect(await untilReceived(page, 1)).toEqual(['second:new']);
   });
 
+  test('never tells the onStatus of another URL what becomes of the old stream', async () => {
+    const { page, open } = await mount();
+    await eventually(() => open.length === 1);
+    await page.evaluate(() => {
+      const old = window.hook.sources.at(-1);
+      window.hook.onCommit = () => old?.dispatchEvent(new MessageEvent('end'));
+      window.hook.url = '/other-stream';
+      window.hook.label = 'second';
+      window.hook.render();
+    });
+    await page.waitForFunction(() => window.hook.told.includes('second:open'));
+    expect((await page.evaluate(() => window.hook.told)).filter((told) => told.endsWith('closed'))).toEqual(
+      [],
+    );
+  });
+
+  test('calls a handler that a later render adds, on the same connection', async () => {
+    const { page, requests, open } = await mount();
+    await eventually(() => open.length === 1);
+    const before = requests.length;
+    await page.evaluate(() => {
+      window.hook.extra = 'note';
+      window.hook.label = 'second';
+      window.hook.render();
+    });
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    open[0]?.write('event: note\ndata: a\n\ndata: b\n\n');
+    expect(await untilReceived(page, 2)).toEqual(['note:a', 'second:b']);
+    expect(requests.slice(before).map(({ url }) => url)).toEqual(['/a-round-trip-later']);
+  });
+
+  test('hands resume on: it ends the wait for the next attempt', async () => {
+    const { page, requests, open } = await mount();
+    await eventually(() => open.length === 1);
+    const before = requests.length;
+    await page.evaluate(() => {
+      Math.random = () => 1000; // a wait of 1,000 s
+      window.hook.drop();
+    });
+    await untilState(page, 'reconnecting');
+    await page.evaluate(() => window.hook.resume());
+    await untilState(page, 'open');
+    expect(requests.slice(before).map(({ url }) => url)).toEqual(['/stream']);
+  });
+
   test('opens the stream of another URL even when the old one was paused', async () => {
     const { page, open } = await mount();
     await page.evaluate(() => window.hook.pause());

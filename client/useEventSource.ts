@@ -22,8 +22,8 @@ export interface EventSourceOptions extends SubscribeOptions {
 /**
  * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers,
  * `onStatus` and a function as `url` may change at every render without a reconnect. Changing a string `url`
- * opens another stream, from its beginning or after `lastEventId`, and undoes `pause`. The other options, and
- * the names of the events, are fixed at the first render with a given `url`.
+ * opens another stream, from its beginning or after `lastEventId`, and undoes `pause`. The other options are
+ * fixed at the first render with a given `url`.
  *
  * React batches updates, so several events may cause one render. To render for every event, call `flushSync`
  * in the handler.
@@ -31,77 +31,84 @@ export interface EventSourceOptions extends SubscribeOptions {
 export function useEventSource<E extends EventData<E> = Events>(
   url: string | (() => string),
   handlers: Handlers<E>,
-  options?: EventSourceOptions,
-): SubscriptionState;
-export function useEventSource(
-  url: string | (() => string),
-  handlers: Handlers,
   options: EventSourceOptions = {},
 ): SubscriptionState {
   const { enabled = true } = options;
   const key = typeof url === 'string' ? url : undefined;
   const [status, setStatus] = useState<Status>({ state: enabled ? 'connecting' : 'paused' });
-  const [paused, setPaused] = useState(false);
-  const [lastKey, setLastKey] = useState(key);
-  if (key !== lastKey) {
-    setLastKey(key);
-    setPaused(false);
+  const [isPaused, setIsPaused] = useState(false);
+  const [stream, setStream] = useState(() => createStream(key, setStatus));
+  if (stream.key !== key) {
+    setStream(createStream(key, setStatus));
+    setIsPaused(false);
     setStatus({ state: enabled ? 'connecting' : 'paused' });
   }
 
   // Layout effects warn on React 18's server, and a passive one may run after the first event.
-  const latest = useRef({ key, url, handlers, options });
+  const shown = useRef(stream);
   useInsertionEffect(() => {
-    latest.current = { key, url, handlers, options };
+    // Between this commit and its effects, the stream of another `url` is still open.
+    if (shown.current !== stream) shown.current.follow(undefined);
+    shown.current = stream;
+    stream.follow({ url, handlers: handlers as Handlers, options });
   });
 
-  // A ref, so that the last event ID survives StrictMode's second mount and a hidden Activity.
-  const held = useRef<{ key: string | undefined; subscription: Subscription }>(undefined);
-  useEffect(() => {
-    if (!enabled || paused) return;
-    if (held.current === undefined || held.current.key !== key) {
-      held.current = { key, subscription: start(latest, setStatus) };
-    } else {
-      held.current.subscription.resume();
-    }
-    return held.current.subscription.pause;
-  }, [key, enabled, paused]);
+  useEffect(() => (enabled && !isPaused ? stream.connect() : undefined), [stream, enabled, isPaused]);
 
-  const pause = useCallback(() => setPaused(true), []);
-  const resume = useCallback(() => setPaused(false), []);
-  const drop = useCallback(() => held.current?.subscription.drop(), []);
+  const pause = useCallback(() => setIsPaused(true), []);
+  const resume = useCallback(() => {
+    setIsPaused(false);
+    shown.current.retry();
+  }, []);
+  const drop = useCallback(() => shown.current.drop(), []);
   return { status, pause, resume, drop };
 }
 
-interface Latest {
-  key: string | undefined;
+/** What a render gave. */
+interface Given {
   url: string | (() => string);
   handlers: Handlers;
   options: EventSourceOptions;
 }
 
-/** Subscribes with handlers that call the newest ones. */
-function start(latest: { readonly current: Latest }, setStatus: (status: Status) => void): Subscription {
-  const { key, handlers, options } = latest.current;
-  const names = Object.keys(handlers);
-  return subscribe(key ?? address, Object.fromEntries(names.map((name) => [name, receive])), {
-    ...options,
-    onStatus,
-  });
+interface Stream extends Pick<Subscription, 'drop'> {
+  readonly key: string | undefined;
+  /** Goes on with what the newest render gave. Without it, nothing of the stream is handed on any more. */
+  follow: (next: Given | undefined) => void;
+  /** Connects, again after the last event. Returns what pauses. */
+  connect: () => () => void;
+  /** Ends a wait for the next attempt. */
+  retry: () => void;
+}
+
+/** The stream of one `url`. It is state, so that the last event ID survives StrictMode and a hidden Activity. */
+function createStream(key: string | undefined, setStatus: (status: Status) => void): Stream {
+  let given: Given | undefined;
+  let subscription: Subscription | undefined;
+  return {
+    key,
+    follow(next) {
+      given = next;
+      subscription?.handle(next?.handlers ?? {});
+    },
+    connect() {
+      subscription?.resume();
+      subscription ??= subscribe(key ?? address, given?.handlers ?? {}, { ...given?.options, onStatus });
+      return subscription.pause;
+    },
+    retry() {
+      if (subscription?.status.state === 'reconnecting') subscription.resume();
+    },
+    drop: () => subscription?.drop(),
+  };
 
   function address(): string {
-    const { url } = latest.current;
-    return typeof url === 'string' ? url : url();
-  }
-
-  function receive(message: MessageEvent<string>): void {
-    // Between a render with another `url` and its effect, the old stream is still open.
-    if (latest.current.key === key) latest.current.handlers[message.type]?.(message);
+    return typeof given?.url === 'function' ? given.url() : '';
   }
 
   function onStatus(status: Status): void {
-    if (latest.current.key !== key) return;
+    if (!given) return;
     setStatus(status);
-    latest.current.options.onStatus?.(status);
+    given.options.onStatus?.(status);
   }
 }

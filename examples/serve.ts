@@ -1,37 +1,95 @@
-import { extname } from 'node:path';
-import type { Express, RequestHandler } from 'express';
+import { realpathSync } from 'node:fs';
+import { createServer, STATUS_CODES, type ServerResponse } from 'node:http';
+import { basename, join } from 'node:path';
+import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
 
-/** Serves `app` and the page in `folder` on `port`, default `PORT` or 7000, and prints the URL. */
-export function serve(app: Express, folder: string, port = Number(process.env['PORT'] ?? 7000)): void {
-  app.use(page(folder));
-  const server = app.listen(port, (error) => {
-    if (error) throw error;
+/** On shutdown the open streams are closed at random times within this, so that not all clients return at once. */
+const DRAIN_WINDOW_MS = 3000;
+/** What is still open this long after a signal is cut. */
+const DRAIN_DEADLINE_MS = 5000;
+
+/**
+ * Serves `app` on `PORT`, default 7000, and prints the URL. Does nothing unless `module` is the file that Node
+ * was started with, so that a test can import its `app`. On SIGTERM and SIGINT it stops accepting, closes the
+ * open streams at random times within 3 s, and exits when the last connection has closed. Unless `NODE_ENV` is
+ * `production`, it also serves the page beside `module`; restart to see edits.
+ */
+export async function serve(app: Express, module: ImportMeta): Promise<void> {
+  if (realpathSync(process.argv[1] ?? '.') !== module.filename) return;
+  const port = setting('PORT', 7000, 65_535);
+  const open = new Set<ServerResponse>();
+  const server = createServer((req, res) => {
+    res.on('finish', () => server.listening || req.socket.end()); // else Node would keep the connection
+    if (!server.listening) return void res.writeHead(503, { 'Retry-After': 1 }).end('shutting down, retry\n');
+    open.add(res);
+    res.on('close', () => open.delete(res));
+    app(req, res);
+  });
+  server.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EADDRINUSE') fail(`PORT: expected one to listen on, found ${error.message}`);
+    const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS usually by AirPlay)' : '';
+    fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 10}`);
+  });
+  if (process.env['NODE_ENV'] !== 'production') app.get(/./, await page(module.dirname));
+  server.listen(port, () => {
     const address = server.address();
     if (address !== null && typeof address === 'object') console.log(`http://localhost:${address.port}`);
   });
+
+  // Handlers, also because process 1 of a container ignores signals without one.
+  process.once('SIGTERM', shutDown).once('SIGINT', shutDown);
+  function shutDown(): void {
+    server.close(() => process.exit());
+    setTimeout(() => process.exit(), DRAIN_DEADLINE_MS);
+    for (const res of open) {
+      // The client gets what is buffered. It takes a body without an end for a cut, and reconnects.
+      if (res.headersSent) setTimeout(() => res.socket?.destroySoon(), Math.random() * DRAIN_WINDOW_MS);
+    }
+  }
 }
 
-/** Serves the page in `folder` from memory. It is built at the first request; restart to see edits. */
-export function page(folder: string): RequestHandler {
-  let files: ReturnType<typeof buildPage> | undefined;
-  return async (req, res, next) => {
-    files ??= buildPage(folder);
-    const path = req.path === '/' ? '/index.html' : req.path;
-    const body = (await files).get(path);
-    if (body === undefined) next();
-    else res.type(extname(path)).send(body);
-  };
+/** Vite's middlewares for the page in `folder`, imported as late as this: production needs no Vite. */
+async function page(folder: string): Promise<RequestHandler> {
+  const vite = await import('vite');
+  const { middlewares } = await vite.createServer({
+    root: folder,
+    configFile: false,
+    appType: 'mpa', // a path without a file gets 404
+    logLevel: 'warn',
+    cacheDir: join(folder, '..', 'node_modules', '.vite', basename(folder)),
+    server: {
+      middlewareMode: true,
+      hmr: false,
+      ws: false,
+      watch: null,
+      fs: { allow: [join(folder, '../..')] },
+    },
+  });
+  return middlewares;
 }
 
-async function buildPage(root: string): Promise<Map<string, string | Buffer>> {
-  const { build } = await import('vite'); // as late as this, so that the server starts at once
-  const built = await build({ root, configFile: false, logLevel: 'warn', build: { write: false } });
-  const files = [built].flat().flatMap((result) => ('output' in result ? result.output : []));
-  return new Map(
-    files.map((file) => [`/${file.fileName}`, file.type === 'chunk' ? file.code : content(file.source)]),
-  );
+/** A whole number from the environment. A bad value ends the process with one line. */
+export function setting(name: string, byDefault: number, max = 2 ** 31 - 1): number {
+  const text = process.env[name] || String(byDefault);
+  if (/^\d+$/.test(text) && Number(text) <= max) return Number(text);
+  return fail(`${name}: expected a whole number from 0 to ${max}, found ${JSON.stringify(text)}`);
 }
 
-function content(source: string | Uint8Array): string | Buffer {
-  return typeof source === 'string' ? source : Buffer.from(source);
+function fail(line: string): never {
+  console.error(line);
+  process.exit(1);
 }
+
+/** Answers with one line of text. Clients come back later after 429 and 503. */
+export function refuse(res: Response, status: number, line = STATUS_CODES[status] ?? ''): void {
+  if (status === 429 || status === 503) res.set('Retry-After', '1');
+  res.status(status).set('Cache-Control', 'no-store').type('text/plain').send(`${line}\n`);
+}
+
+/** The last middleware of an app: logs the errors that are the server's. The client gets only the status. */
+export const reportError: ErrorRequestHandler = (error, _req, res, next) => {
+  const status = Number(error?.status ?? 500);
+  if (status >= 500) console.error(error);
+  if (res.headersSent) next(error);
+  else refuse(res, status);
+};

@@ -1,2 +1,3 @@
-// Without a file here, vitest would take the project's own.
-export default {};
+export default {
+  test: { env: { TOKEN_MS: '1' } }, // the chat's model, in milliseconds a token
+};

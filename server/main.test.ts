@@ -1,12 +1,11 @@
-import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
-import { connect } from 'node:net';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { copyProject } from '../test/support/copyProject.ts';
 import { runServer, startServer, type ServerProcess } from '../test/support/processes.ts';
-import { eventually, serverProcess } from '../test/support/testServer.ts';
-
-const projectFolder = join(import.meta.dirname, '..');
+import { body, request } from '../test/support/rawHttp.ts';
+import { send, serverProcess } from '../test/support/testServer.ts';
 
 /** A server for the tests that leave it as it is. */
 let shared: ServerProcess;
@@ -37,11 +36,7 @@ test('a port in use ends the start with one line and exit code 1', async () => {
 });
 
 test('without a built page it says so in one line and exits with 1', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'sse-counter-'));
-  onTestFinished(() => rm(folder, { recursive: true }));
-  await cp(join(projectFolder, 'server'), join(folder, 'server'), { recursive: true });
-  await cp(join(projectFolder, 'package.json'), join(folder, 'package.json'));
-  await symlink(join(projectFolder, 'node_modules'), join(folder, 'node_modules'), 'junction');
+  const folder = await copy();
   const { code, output } = await runServer({ PORT: '0' }, folder);
   expect(code).toBe(1);
   expect(output).toBe('dist/index.html: expected the built page, found none. Run npm run build first\n');
@@ -58,13 +53,30 @@ test('the page, the stream and the health check come from one port', async () =>
   expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: 'ok', connections: 1 });
 });
 
+test('a connection on which nothing moves is cut after the idle timeout, and a stream lives on', async () => {
+  const folder = await copy('dist');
+  const main = join(folder, 'server', 'main.ts');
+  const text = await readFile(main, 'utf8');
+  expect(text).toContain('IDLE_AFTER_MS = 60_000');
+  await writeFile(main, text.replace('IDLE_AFTER_MS = 60_000', 'IDLE_AFTER_MS = 500'));
+  const { port, stop } = await startServer({ TICK_MS: '100' }, folder);
+  onTestFinished(stop);
+
+  const stream = send(port, request('GET', '/count'));
+  const silent = send(port, '');
+  await silent.closed;
+  expect(stream.socket.closed).toBe(false);
+});
+
+test('a stream whose numbers are slow gets a heartbeat before the page gives it up', async () => {
+  const { port } = await serverProcess({ TICK_MS: '10000' }); // the page waits as long
+  const received = await send(port, request('GET', '/count')).until(/heartbeat|data: 1\n/);
+  expect(body(received)).toMatch(/^retry: \d+\n\nevent: heartbeat\ndata: \n\n$/);
+});
+
 test('a connection carries a hundred requests, so that nobody pipelines without an end', async () => {
-  const client = connect(shared.port, 'localhost');
-  onTestFinished(() => void client.destroy());
-  let received = '';
-  client.setEncoding('utf8').on('data', (chunk: string) => (received += chunk));
-  client.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(101));
-  await eventually(() => received.includes(' 503 '));
+  const requests = request('GET', '/health').repeat(101);
+  const received = await send(shared.port, requests).until(' 503 ');
   expect(received.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(100);
 });
 
@@ -87,4 +99,11 @@ async function answers(host: string, expected: string): Promise<void> {
 async function expectToAnswer({ url }: ServerProcess, expected: string): Promise<void> {
   expect(url.replace(/\d+$/, '')).toBe(expected);
   expect((await fetch(`${url}/health`)).status).toBe(200);
+}
+
+/** Copies the project without what is built, but `more`. */
+async function copy(...more: string[]): Promise<string> {
+  const folder = await copyProject(...more);
+  onTestFinished(() => rm(folder, { recursive: true, maxRetries: 5 }));
+  return folder;
 }

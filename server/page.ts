@@ -3,31 +3,20 @@ import compression from 'compression';
 import express, { type RequestHandler, Router } from 'express';
 import helmet from 'helmet';
 
+const SELF = ["'self'"];
+const NONE = ["'none'"];
+const LOADS = { defaultSrc: NONE, scriptSrc: SELF, styleSrc: SELF, imgSrc: SELF, connectSrc: SELF };
+const POLICY = { ...LOADS, baseUri: NONE, formAction: NONE, frameAncestors: NONE };
+
 /** Serves the built page of `folder`, compressed, under a strict Content-Security-Policy. */
 export function servePage(folder: string): Router {
-  const page = Router();
-  page.use(waitForTurn);
-  page.use(
+  return Router().use(
+    waitForTurn,
     helmet({
-      contentSecurityPolicy: {
-        useDefaults: false,
-        directives: {
-          defaultSrc: ["'none'"],
-          scriptSrc: ["'self'"],
-          styleSrc: ["'self'"],
-          imgSrc: ["'self'"],
-          connectSrc: ["'self'"],
-          baseUri: ["'none'"],
-          formAction: ["'none'"],
-          frameAncestors: ["'none'"],
-        },
-      },
-      // Whether a host speaks only HTTPS is for the proxy to promise that holds its certificate.
-      strictTransportSecurity: false,
+      contentSecurityPolicy: { useDefaults: false, directives: POLICY },
+      strictTransportSecurity: false, // up to the proxy that holds the certificate
     }),
-  );
-  page.use(compression());
-  page.use(
+    compression(),
     express.static(folder, {
       setHeaders(res, path) {
         // Vite puts a hash of the content into the name of all that it writes to assets/.
@@ -36,7 +25,6 @@ export function servePage(folder: string): Router {
       },
     }),
   );
-  return page;
 }
 
 /**

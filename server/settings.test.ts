@@ -7,8 +7,8 @@ test.each([
   ['PORT', 'abc', 'PORT: expected a whole number from 0 to 65535, found "abc"'],
   ['PORT', '70000', 'PORT: expected a whole number from 0 to 65535, found "70000"'],
   ['MAX_CONNECTIONS', '-1', 'MAX_CONNECTIONS: expected a whole number from 1 to 1000000, found "-1"'],
-  ['TICK_MS', '0', 'TICK_MS: expected a whole number from 1 to 3600000, found "0"'],
-  ['TICK_MS', '1.5', 'TICK_MS: expected a whole number from 1 to 3600000, found "1.5"'],
+  ['TICK_MS', '9', 'TICK_MS: expected a whole number from 10 to 3600000, found "9"'],
+  ['TICK_MS', '1.5', 'TICK_MS: expected a whole number from 10 to 3600000, found "1.5"'],
   [
     'CORS_ORIGIN',
     'example.com',

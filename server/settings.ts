@@ -14,31 +14,8 @@ export function readSettings(): Settings {
     host: process.env['HOST'] || undefined,
     corsOrigin: origins(process.env['CORS_ORIGIN'] || '*'),
     maxConnections: wholeNumber('MAX_CONNECTIONS', 10_000, 1, 1_000_000),
-    tickMs: wholeNumber('TICK_MS', 1000, 1, 3_600_000),
+    tickMs: wholeNumber('TICK_MS', 1000, 10, 3_600_000),
   };
-}
-
-/** As `readSettings`, but a bad value ends the process with one line and exit code 1. */
-export function readSettingsOrExit(): Settings {
-  try {
-    return readSettings();
-  } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
-  }
-}
-
-/** Ends the process with one line that says why it can't listen on `port`. */
-export function failToListen(error: NodeJS.ErrnoException, port: number, command: string): never {
-  if (error.code !== 'EADDRINUSE')
-    fail(`HOST, PORT: expected an address to listen on, found ${error.message}`);
-  const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS usually by AirPlay)' : '';
-  fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 1} ${command}`);
-}
-
-/** Prints one line to standard error and ends the process with exit code 1. */
-export function fail(line: string): never {
-  console.error(line);
-  process.exit(1);
 }
 
 function wholeNumber(name: string, byDefault: number, min: number, max: number): number {

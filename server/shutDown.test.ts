@@ -1,53 +1,93 @@
 import { spawn } from 'node:child_process';
-import { connect, type Socket } from 'node:net';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
-import { ended } from '../test/support/processes.ts';
-import { eventually, serverProcess } from '../test/support/testServer.ts';
+import { copyProject } from '../test/support/copyProject.ts';
+import { ended, startServer, type ServerProcess } from '../test/support/processes.ts';
+import { body, request } from '../test/support/rawHttp.ts';
+import { eventually, send, serverProcess, type Connection } from '../test/support/testServer.ts';
+
+const projectFolder = join(import.meta.dirname, '..');
+const COUNT = request('GET', '/count');
+/** Loopback sockets hold some 6 MB. */
+const BACKLOG_BYTES = 20_000_000;
+const LAST_RETRY = /\n\nretry: \d{1,4}\n\n$/;
 
 describe.skipIf(process.platform === 'win32')('at a signal', () => {
   test('each of a hundred streams ends with a retry and the exit code is 0', async () => {
-    const { child, url, output } = await serverProcess({ TICK_MS: '10' });
-    const streams = await Promise.all(Array.from({ length: 100 }, () => readStream(url)));
+    const { child, port, output } = await serverProcess({ TICK_MS: '10' });
+    const streams = Array.from({ length: 100 }, () => send(port, COUNT));
     await Promise.all(streams.map((stream) => stream.until('data: 1\n\n')));
     child.kill('SIGINT');
     expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
-    for (const stream of streams) expect(await stream.closed).toMatch(/\n\nretry: \d{1,4}\n\n$/);
+    for (const stream of streams) expect(body(await stream.closed)).toMatch(LAST_RETRY);
   });
 
   test('from a supervisor, every stream ends with a retry and the exit code is 0', async () => {
     // The signal interrupts the first wait.
     const script = `${packageJson.scripts.start} & trap 'kill -TERM $!' TERM; wait $!; wait $!`;
     const supervisor = spawn('sh', ['-c', script], {
-      cwd: join(import.meta.dirname, '..'),
+      cwd: projectFolder,
       env: { ...process.env, PORT: '0' },
     });
     onTestFinished(() => void supervisor.kill());
     let printed = '';
     supervisor.stdout.setEncoding('utf8').on('data', (chunk: string) => (printed += chunk));
     await eventually(() => printed.endsWith('\n'));
-    const stream = await readStream(printed.trim());
+    const url = printed.trim();
+    const stream = send(Number(new URL(url).port), COUNT);
     await stream.until('retry: ');
     supervisor.kill('SIGTERM');
-    expect(await stream.closed).toMatch(/\n\nretry: \d{1,4}\n\n$/);
+    expect(body(await stream.closed)).toMatch(LAST_RETRY);
     expect(await ended(supervisor, () => printed)).toMatchObject({ code: 0, signal: null });
-    await refused(printed.trim());
+    await refused(url);
+  });
+
+  test('a connection closes as soon as its answer is sent, whether that is a stream or asked for later', async () => {
+    const { child, port, url, output } = await serverProcess();
+    const stream = send(port, COUNT);
+    await stream.until('retry: ');
+    const [first, second] = [await sendHalfARequest(port), await sendHalfARequest(port)];
+    child.kill('SIGTERM');
+    await refused(url);
+    expect(body(await stream.closed)).toMatch(LAST_RETRY);
+    for (const half of [first, second]) {
+      half.socket.write('\r\n'); // the server still lives: it has not waited for its deadline
+      expect(body(await half.closed)).toBe('server is shutting down, retry\n');
+    }
+    expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
+  });
+
+  test('a client that reads slowly gets all that was sent to it', async () => {
+    const { child, port, url, output } = await serverProcessWith(`
+      import express from 'express';
+      let answer;
+      const app = express().get('/', (_req, res) => (answer = res).flushHeaders());
+      export const createApp = () => ({ app, drain: () => answer.end('x'.repeat(${BACKLOG_BYTES})) });`);
+    const reader = send(port, request('GET', '/'));
+    await reader.until('\r\n\r\n');
+    reader.socket.pause();
+    child.kill('SIGTERM');
+    await refused(url);
+    reader.socket.resume();
+    expect(body(await reader.closed)).toHaveLength(BACKLOG_BYTES);
+    expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
   });
 
   test('half a request is cut at the deadline and the exit code is 0, also when a closing terminal sends SIGHUP twice', async () => {
-    const { child, url, output } = await serverProcess();
-    const half = await sendHalfARequest(url);
+    const { child, port, url, output } = await serverProcess();
+    const half = await sendHalfARequest(port);
     child.kill('SIGHUP');
     await refused(url);
     child.kill('SIGHUP');
     expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
-    await eventually(() => half.closed);
+    await half.closed;
   });
 
   test('a second SIGINT ends the process at once', async () => {
-    const { child, url, output } = await serverProcess();
-    await sendHalfARequest(url);
+    const { child, port, url, output } = await serverProcess();
+    await sendHalfARequest(port);
     child.kill('SIGTERM');
     await refused(url);
     child.kill('SIGINT');
@@ -55,14 +95,42 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
   });
 });
 
-/** Opens a connection and sends an incomplete request. */
-async function sendHalfARequest(url: string): Promise<Socket> {
-  const half = connect(Number(new URL(url).port), 'localhost', () => half.write('GET /count HTTP/1.1\r\n'));
-  half.on('error', () => {}); // the server may cut it with a reset
-  onTestFinished(() => void half.destroy());
-  await eventually(() => half.bytesWritten > 0);
+test('after an uncaught exception every stream ends with a retry and the exit code is 1', async () => {
+  const { child, port, output } = await serverProcessWith(`
+    import { createApp as create } from './realApp.ts';
+    export function createApp(options) {
+      const { app, drain } = create(options);
+      app.get('/throw', () => setTimeout(() => { throw new Error('thrown on purpose'); }));
+      return { app, drain };
+    }`);
+  const stream = send(port, COUNT);
+  await stream.until('retry: ');
+  send(port, request('GET', '/throw'));
+  expect(body(await stream.closed)).toMatch(LAST_RETRY);
+  expect(await ended(child, output)).toMatchObject({
+    code: 1,
+    output: expect.stringContaining('on purpose'),
+  });
+});
+
+/** Starts the server with another `app.ts`; the real one is beside it. */
+async function serverProcessWith(app: string): Promise<ServerProcess> {
+  const folder = await copyProject('dist');
+  onTestFinished(() => rm(folder, { recursive: true, maxRetries: 5 }));
+  const path = join(folder, 'server', 'app.ts');
+  await rename(path, join(folder, 'server', 'realApp.ts'));
+  await writeFile(path, app);
+  const server = await startServer({}, folder);
+  onTestFinished(server.stop);
+  return server;
+}
+
+/** Opens a connection and sends a request without the line that ends it. */
+async function sendHalfARequest(port: number): Promise<Connection> {
+  const half = send(port, COUNT.slice(0, -2));
+  await eventually(() => half.socket.bytesWritten > 0);
   // Once this later request is answered, the server has the half one.
-  await fetch(`${url}/health`);
+  await send(port, request('GET', '/health', 'Connection: close')).closed;
   return half;
 }
 
@@ -74,21 +142,4 @@ function refused(url: string): Promise<boolean> {
       () => true,
     );
   return eventually(isRefused);
-}
-
-/** Reads `/count` as plain text, without EventSource. */
-async function readStream(
-  url: string,
-): Promise<{ until: (text: string) => Promise<unknown>; closed: Promise<string> }> {
-  const abort = new AbortController();
-  onTestFinished(() => abort.abort());
-  const { body } = await fetch(`${url}/count`, { signal: abort.signal });
-  let received = '';
-  const decoder = new TextDecoder();
-  const closed = (async () => {
-    for await (const chunk of body ?? []) received += decoder.decode(chunk, { stream: true });
-    return received;
-  })();
-  closed.catch(() => {}); // aborted at the end of the test
-  return { until: (wanted) => eventually(() => received.includes(wanted)), closed };
 }

@@ -28,8 +28,8 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: '`setInterval` drifts and drops ticks',
     file: 'server/clock.ts',
-    code: 'listener.dueMs += intervalMs;',
-    without: 'listener.dueMs = now + intervalMs;',
+    code: 'clock.dueMs += clock.intervalMs;',
+    without: 'clock.dueMs = performance.now() + clock.intervalMs;',
     testFile: 'server/count.test.ts',
     test: 'a thousand numbers with timers that are always late do not drift',
   },
@@ -110,7 +110,7 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: 'Files asked for behind a stream stay open when the client goes',
     file: 'server/page.ts',
-    code: 'page.use(waitForTurn);',
+    code: '    waitForTurn,',
     without: '',
     testFile: 'server/page.test.ts',
     test: 'a stream open no file that outlives their client',
@@ -134,8 +134,8 @@ export const PITFALLS: readonly Pitfall[] = [
   {
     what: 'After a deploy all clients return at once',
     file: 'server/app.ts',
-    code: 'Math.random() * windowMs',
-    without: 'windowMs',
+    code: 'Math.random() * DRAIN_WINDOW_MS',
+    without: 'DRAIN_WINDOW_MS',
     testFile: 'server/app.test.ts',
     test: 'ends every stream after a reconnection time of its own',
   },

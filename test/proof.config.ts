@@ -6,15 +6,10 @@ const LONG = [
   'pitfalls',
   'react',
   'browsers',
-  'batching',
-  'devOutages',
-  'recipe',
-  'heap',
-  'tabs',
   'frameworks',
-  'examples/chat',
-  'examples/job',
-].map((name) => `test/${name}.proof.ts`);
+]
+  .map((name) => `test/${name}.proof.ts`)
+  .concat('examples/chat/*.proof.ts', 'examples/job/*.proof.ts');
 
 // What takes too long for `npm test`. Time limits are generous, so that a busy machine keeps them.
 export default defineConfig({
@@ -22,6 +17,7 @@ export default defineConfig({
     root: join(import.meta.dirname, '..'),
     include: ['{test,examples}/**/*.proof.ts'],
     exclude: process.env['PROOF'] === 'short' ? LONG : [],
+    globalSetup: 'test/support/installExamples.ts',
     testTimeout: 180_000,
     hookTimeout: 180_000,
     maxWorkers: 2,

@@ -6,14 +6,14 @@ import { expect, test } from 'vitest';
 
 const assets = join(import.meta.dirname, '..', 'dist', 'assets');
 
-test('the page adds at most 6 kB of JavaScript to React, and 3 kB of CSS, gzipped', async () => {
+test('the page adds at most 5 kB of JavaScript to React, and 1.5 kB of CSS, gzipped', async () => {
   const files = await readdir(assets);
   const sizeOf = async (ending: string): Promise<number> => {
     const texts = files.filter((name) => name.endsWith(ending)).map((name) => readFile(join(assets, name)));
     return (await Promise.all(texts)).reduce((sum, text) => sum + gzipSync(text).length, 0);
   };
-  expect((await sizeOf('.js')) - (await sizeOfReact())).toBeLessThanOrEqual(6000);
-  expect(await sizeOf('.css')).toBeLessThanOrEqual(3000);
+  expect((await sizeOf('.js')) - (await sizeOfReact())).toBeLessThanOrEqual(5000);
+  expect(await sizeOf('.css')).toBeLessThanOrEqual(1500);
 });
 
 /** The bytes of a page that renders nothing, gzipped. */

@@ -1,26 +1,36 @@
-import { useState, type ReactElement } from 'react';
+import { useEffect, useState, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import { parse } from '../../client/subscribe.ts';
 import { useEventSource } from '../../client/useEventSource.ts';
-import type { Quotes } from './server.ts';
 import '../page.css';
+import { words } from '../words.ts';
+import type { Quotes } from './server.ts';
+
+/** Time to read a notice. The board has been up to date since it appeared. */
+const NOTICE_MS = 10_000;
 
 function Board(): ReactElement {
   const [prices, setPrices] = useState<Record<string, number>>({});
-  const [resets, setResets] = useState(0);
+  const [hasMissed, setMissed] = useState(false);
   const { status } = useEventSource<Quotes>('/quotes', {
     snapshot: ({ data }) => setPrices(parse(data)),
     price({ data }) {
       const { name, price } = parse(data);
       setPrices((before) => ({ ...before, [name]: price }));
     },
-    reset: () => setResets((before) => before + 1),
+    reset: () => setMissed(true),
   });
+
+  useEffect(() => {
+    if (!hasMissed) return;
+    const timer = setTimeout(() => setMissed(false), NOTICE_MS);
+    return () => clearTimeout(timer);
+  }, [hasMissed]);
 
   return (
     <>
       <h1>Broadcast</h1>
-      <p role="status">{status.state}</p>
+      <p role="status">{words(status)}</p>
       <table>
         <tbody>
           {Object.entries(prices).map(([name, price]) => (
@@ -31,7 +41,7 @@ function Board(): ReactElement {
           ))}
         </tbody>
       </table>
-      {resets > 0 && <p role="alert">Some prices were missed. These are the current ones.</p>}
+      {hasMissed && <p role="alert">Some prices were missed. These are the current ones.</p>}
     </>
   );
 }

@@ -8,7 +8,7 @@ import {
   type Json,
   type Message,
 } from '../../server/eventStream.ts';
-import { serve } from '../serve.ts';
+import { serve, setting } from '../serve.ts';
 
 export interface Quotes {
   /** All prices: what a reader starts from. */
@@ -19,8 +19,8 @@ export interface Quotes {
 }
 
 /** How many messages a reader may miss and still resume. */
-const HISTORY_LENGTH = Number(process.env['HISTORY_LENGTH'] ?? 1000);
-const MESSAGES_PER_SECOND = Number(process.env['MESSAGES_PER_SECOND'] ?? 20);
+const HISTORY_LENGTH = setting('HISTORY_LENGTH', 1000);
+const MESSAGES_PER_SECOND = setting('MESSAGES_PER_SECOND', 20, 1000);
 
 // Part of each ID: after a restart the numbers begin again, and an ID of the last run says nothing about this
 // one.
@@ -30,7 +30,7 @@ const history: Message<Quotes>[] = [];
 const readers = new Set<EventStream<Quotes>>();
 let published = 0;
 
-const app = express();
+export const app = express();
 
 app.get('/quotes', (req, res) => {
   openEventStream<Quotes>(req, res, (stream) => {
@@ -69,4 +69,4 @@ setInterval(() => {
   publish(name, Math.max(1, (prices[name] ?? 0) + Math.floor(Math.random() * 5) - 2));
 }, 1000 / MESSAGES_PER_SECOND);
 
-serve(app, import.meta.dirname);
+await serve(app, import.meta);

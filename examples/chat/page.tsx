@@ -1,63 +1,108 @@
-import { useState, type ReactElement } from 'react';
+import { useRef, useState, useSyncExternalStore, type FormEvent, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import { parse } from '../../client/subscribe.ts';
-import { useEventSource } from '../../client/useEventSource.ts';
-import type { AnswerEvents } from './server.ts';
+import { useEventSource, type EventSourceOptions } from '../../client/useEventSource.ts';
 import '../page.css';
+import { newId, send, words } from '../words.ts';
+import type { AnswerEvents } from './server.ts';
 
-/** The chat's ID stands in the URL, so that a reload and another tab show the same answer. */
+const ENDINGS: Record<AnswerEvents['ended'], string> = {
+  complete: 'Complete',
+  stopped: 'Stopped',
+  unread: 'Stopped, because nobody was reading',
+  failed: 'Failed',
+};
+
+/** The ID of the newest answer is in the URL, so that a reload and another tab show the same conversation. */
 function Chat(): ReactElement {
-  const [id, setId] = useState(location.hash.slice(1));
+  const id = useSyncExternalStore(listenToHash, idInHash);
   const [problem, setProblem] = useState('');
+  const next = useRef(newId()); // until the server has taken it: what is asked twice is answered once
 
-  async function ask(form: FormData): Promise<void> {
-    const response = await fetch('/chats', {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ prompt: form.get('prompt') }),
-    }).catch(() => Response.error());
-    if (!response.ok) return setProblem('The question did not reach the server.');
-    const chat: { id: string } = await response.json();
-    history.replaceState(null, '', `#${chat.id}`);
-    setProblem('');
-    setId(chat.id);
+  async function ask(event: FormEvent<HTMLFormElement>): Promise<void> {
+    event.preventDefault();
+    const form = event.currentTarget;
+    const prompt = new FormData(form).get('prompt');
+    const found = await send('PUT', `/chats/${next.current}`, { prompt, after: id });
+    setProblem(found);
+    if (found !== '') return;
+    location.hash = next.current;
+    next.current = newId();
+    form.reset();
   }
 
   return (
     <>
       <h1>Chat</h1>
-      <form action={ask}>
-        <input name="prompt" aria-label="Question" placeholder="Ask, or make it “fail”" required />
+      {id && <Turn key={id} id={id} />}
+      <form onSubmit={ask}>
+        <input
+          name="prompt"
+          aria-label="Question"
+          placeholder="Ask, or make it “fail”"
+          required
+          maxLength={4000}
+        />
         <button>Ask</button>
       </form>
-      {problem && <p role="alert">{problem}</p>}
-      {id && <Answer key={id} id={id} />}
+      {problem && <p role="alert">The question was not taken. {problem}</p>}
     </>
   );
 }
 
-function Answer({ id }: { id: string }): ReactElement {
+/** A question with its answer, below those before it. */
+export function Turn({ id, options }: { id: string; options?: EventSourceOptions }): ReactElement {
+  const [question, setQuestion] = useState({ prompt: '', after: '' });
   const [text, setText] = useState('');
+  const [tool, setTool] = useState('');
   const [ending, setEnding] = useState<AnswerEvents['ended']>();
-  const { status } = useEventSource<AnswerEvents>(`/chats/${id}`, {
-    token: ({ data }) => setText((before) => before + parse(data)),
-    ended: ({ data }) => setEnding(data),
-  });
-  const isLost = status.state === 'closed' && !ending;
+  const [problem, setProblem] = useState('');
+  const { status } = useEventSource<AnswerEvents>(
+    `/chats/${id}`,
+    {
+      question: ({ data }) => setQuestion(parse(data)),
+      token: ({ data }) => setText((before) => before + parse(data)),
+      tool: ({ data }) => setTool(`${parse(data).tool}: ${parse(data).result}`),
+      ended: ({ data }) => setEnding(data),
+      reset: () => setText(''),
+    },
+    options,
+  );
+  const isOver = ending !== undefined || status.state === 'closed';
 
   return (
     <>
-      <p className="answer" aria-live="polite" aria-busy={!ending}>
+      {isId(question.after) && <Turn key={question.after} id={question.after} />}
+      <h2>{question.prompt}</h2>
+      {tool && <p className="quiet">{tool}</p>}
+      <p className="answer" aria-live="polite" aria-busy={!isOver}>
         {text}
       </p>
       {ending === 'failed' && <p role="alert">The model has failed. This answer is not complete.</p>}
-      {isLost && <p role="alert">The server has lost this answer. Ask again.</p>}
-      <p role="status">{ending ?? status.state}</p>
-      {!ending && !isLost && (
-        <button onClick={() => fetch(`/chats/${id}`, { method: 'DELETE' })}>Stop</button>
-      )}
+      {isOver && !ending && <p role="alert">The server does not have this answer, or not any more.</p>}
+      {problem && <p role="alert">{problem}</p>}
+      <p className="row">
+        <span role="status">{ending ? ENDINGS[ending] : words(status)}</span>
+        {!isOver && (
+          <button onClick={async () => setProblem(await send('DELETE', `/chats/${id}`))}>Stop</button>
+        )}
+      </p>
     </>
   );
+}
+
+function isId(text: string): boolean {
+  return /^[\w-]{16,64}$/.test(text);
+}
+
+function idInHash(): string {
+  const id = location.hash.slice(1);
+  return isId(id) ? id : '';
+}
+
+function listenToHash(listener: () => void): () => void {
+  window.addEventListener('hashchange', listener);
+  return () => window.removeEventListener('hashchange', listener);
 }
 
 const main = document.querySelector('main');

@@ -2,7 +2,7 @@ import express from 'express';
 import { openEventStream } from '../../server/eventStream.ts';
 import { serve } from '../serve.ts';
 
-const app = express();
+export const app = express();
 
 app.get('/clock', (req, res) => {
   openEventStream(req, res, (stream) => {
@@ -11,4 +11,4 @@ app.get('/clock', (req, res) => {
   });
 });
 
-serve(app, import.meta.dirname);
+await serve(app, import.meta);

@@ -1,8 +1,7 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import cors from 'cors';
+import { randomBytes } from 'node:crypto';
 import express, { type Request } from 'express';
 import { lastEventId, openEventStream, type EventStream } from '../../server/eventStream.ts';
-import { serve } from '../serve.ts';
+import { refuse, reportError, serve, setting } from '../serve.ts';
 
 export interface JobEvents {
   /** Percent. */
@@ -13,95 +12,115 @@ export interface JobEvents {
 interface Session {
   user: string;
   streams: Set<EventStream<JobEvents>>;
-  isOver: boolean;
+  endsAt: number;
 }
 
 interface Job {
   user: string;
   percent: number;
   readers: Set<EventStream<JobEvents>>;
+  /** When it is forgotten, once it is done. */
+  endsAt: number;
 }
 
-const port = Number(process.env['PORT'] ?? 7000);
-const STEP_MS = Number(process.env['STEP_MS'] ?? 300);
-const TOKEN_MS = Number(process.env['TOKEN_MS'] ?? 60_000);
-const SESSION_MS = Number(process.env['SESSION_MS'] ?? 8 * 3_600_000);
+const STEP_MS = setting('STEP_MS', 300);
+const SESSION_MS = setting('SESSION_MS', 8 * 3_600_000, 1e12);
+/** A job that is done is kept for this time. */
+const KEPT_MS = setting('KEPT_MS', 600_000, 1e12);
+/** Sessions and jobs whose time is over are looked for this often: a timer can't wait longer than 24 days. */
+const SWEEP_MS = setting('SWEEP_MS', 1000);
+const MAX_SESSIONS = setting('MAX_SESSIONS', 10_000);
+const MAX_JOBS_PER_USER = 10;
+const SIGNED_OUT = 'session: expected one that is open, found none';
 
 const sessions = new Map<string, Session>();
-const tokens = new Map<string, Session>();
 const jobs = new Map<string, Job>();
-const api = express();
+export const app = express();
 
-api.use((req, _res, next) => {
-  console.log(req.method, req.path); // not `req.url`: its query may hold a token
-  next();
+app.use((req, res, next) => {
+  // Another site's form could sign a visitor in as somebody else: SameSite keeps cookies back, not requests.
+  const origin = req.get('Origin');
+  const isOurs = origin === undefined || (URL.canParse(origin) && new URL(origin).host === req.get('Host'));
+  if (isOurs) next();
+  else refuse(res, 403, 'Origin: expected this site, found another');
 });
 
-// Before any refusal, or else the page can't read its status. `*` is not allowed with cookies.
-api.use(cors({ origin: `http://localhost:${port}`, credentials: true, methods: ['GET', 'POST', 'DELETE'] }));
-
-// Another origin, but the same site, as app.example.com and api.example.com are. For another site the cookie
-// would need `SameSite=None; Secure`, and some browsers would block it even so: use a token there.
 const cookie = {
   httpOnly: true,
   sameSite: 'strict',
   secure: process.env['NODE_ENV'] === 'production',
 } as const;
 
-api.post('/session', express.json(), (req, res) => {
+app.post('/session', express.json({ limit: '1kb' }), (req, res) => {
+  const user: unknown = req.body?.user;
+  if (typeof user !== 'string' || user.length < 1 || user.length > 100)
+    return refuse(res, 400, 'user: expected a name of 1 to 100 characters');
   // Check a password here.
-  const session: Session = { user: String(req.body?.user), streams: new Set(), isOver: false };
-  setTimeout(() => end(session), SESSION_MS);
-  res
-    .cookie('session', keep(sessions, session, SESSION_MS), { ...cookie, maxAge: SESSION_MS })
-    .sendStatus(204);
+  end(secretOf(req)); // the session whose cookie this one replaces
+  if (sessions.size >= MAX_SESSIONS) return refuse(res, 503, 'sessions: expected fewer, retry');
+  const secret = randomBytes(32).toString('base64url');
+  sessions.set(secret, { user, streams: new Set(), endsAt: Date.now() + SESSION_MS });
+  res.cookie('session', secret, { ...cookie, maxAge: SESSION_MS }).sendStatus(204);
 });
 
-api.get('/session', (req, res) => void res.sendStatus(sessionOf(req) ? 204 : 401));
+app.get('/session', (req, res) => {
+  if (sessionOf(req)) res.sendStatus(204);
+  else refuse(res, 401, SIGNED_OUT);
+});
 
-api.delete('/session', (req, res) => {
-  const session = sessionOf(req);
-  if (session) end(session);
+app.delete('/session', (req, res) => {
+  end(secretOf(req));
   res.clearCookie('session', cookie).sendStatus(204);
 });
 
-// A token stands in the URL, where it may be seen. So it opens streams alone, and soon expires.
-api.post('/tokens', (req, res) => {
+// The client makes the ID, so that a double click starts one job.
+app.put('/jobs/:id', (req, res) => {
   const session = sessionOf(req);
-  if (!session) return void res.sendStatus(401);
-  res.json({ token: keep(tokens, session, TOKEN_MS) });
+  if (!session) return refuse(res, 401, SIGNED_OUT);
+  const known = jobs.get(req.params.id);
+  if (!/^[\w-]{16,64}$/.test(req.params.id) || (known && known.user !== session.user))
+    return refuse(res, 404);
+  if (!known) {
+    const own = [...jobs.values()].filter(({ user }) => user === session.user);
+    if (own.length >= MAX_JOBS_PER_USER)
+      return refuse(res, 429, 'jobs: expected fewer a person, retry later');
+    jobs.set(req.params.id, start(session.user));
+  }
+  res.sendStatus(201);
 });
 
-api.post('/jobs', (req, res) => {
+app.get('/jobs/:id', (req, res) => {
   const session = sessionOf(req);
-  if (!session) return void res.sendStatus(401);
-  const id = randomUUID();
-  const job: Job = { user: session.user, percent: 0, readers: new Set() };
-  jobs.set(id, job);
-  const timer = setInterval(() => {
-    job.percent += 1;
-    for (const stream of job.readers) tell(stream, job);
-    if (job.percent === 100) clearInterval(timer);
-  }, STEP_MS);
-  res.status(201).json({ id });
-});
-
-api.get('/jobs/:id', (req, res) => {
-  const session = sessionOf(req) ?? tokens.get(String(req.query['token']));
-  if (!session || session.isOver) return void res.sendStatus(401);
+  if (!session) return refuse(res, 401, SIGNED_OUT);
   const job = jobs.get(req.params.id);
-  if (job?.user !== session.user) return void res.sendStatus(404);
+  if (job?.user !== session.user) return refuse(res, 404);
   openEventStream<JobEvents>(req, res, (stream) => {
-    // The ID is the percent, and each message says all: whoever comes back needs the newest alone.
+    // The ID is the percent, and each message says all: whoever comes back needs only the newest.
     if (job.percent > Number(lastEventId(req)) || job.percent === 100) tell(stream, job);
     job.readers.add(stream);
     session.streams.add(stream);
+    // The session may have ended while this request waited for its turn.
+    if (Date.now() >= session.endsAt) stream.reconnectAfter(0);
     return () => {
       job.readers.delete(stream);
       session.streams.delete(stream);
     };
   });
 });
+
+app.use(reportError);
+
+function start(user: string): Job {
+  const job: Job = { user, percent: 0, readers: new Set(), endsAt: Infinity };
+  const timer = setInterval(() => {
+    job.percent += 1;
+    for (const stream of job.readers) tell(stream, job);
+    if (job.percent < 100) return;
+    clearInterval(timer);
+    job.endsAt = Date.now() + KEPT_MS;
+  }, STEP_MS);
+  return job;
+}
 
 function tell(stream: EventStream<JobEvents>, { percent }: Job): void {
   stream.send({ event: 'progress', id: percent, data: percent });
@@ -111,24 +130,27 @@ function tell(stream: EventStream<JobEvents>, { percent }: Job): void {
 }
 
 /** Ends a session with its streams: their clients come back at once, and get 401. */
-function end(session: Session): void {
-  session.isOver = true;
+function end(secret: string): void {
+  const session = sessions.get(secret);
+  if (!session) return;
+  sessions.delete(secret);
+  session.endsAt = 0;
   for (const stream of session.streams) stream.reconnectAfter(0);
 }
 
-/** Keeps a session under a new secret for this time. */
-function keep(map: Map<string, Session>, session: Session, ms: number): string {
-  const secret = randomBytes(32).toString('base64url');
-  map.set(secret, session);
-  setTimeout(() => map.delete(secret), ms);
-  return secret;
+setInterval(() => {
+  const now = Date.now();
+  for (const [secret, { endsAt }] of sessions) if (now >= endsAt) end(secret);
+  for (const [id, { endsAt }] of jobs) if (now >= endsAt) jobs.delete(id);
+}, SWEEP_MS).unref();
+
+function secretOf({ headers }: Request): string {
+  return /(?:^|; )session=([^;]+)/.exec(headers.cookie ?? '')?.[1] ?? '';
 }
 
-function sessionOf({ headers }: Request): Session | undefined {
-  const [, secret = ''] = /(?:^|; )session=([^;]+)/.exec(headers.cookie ?? '') ?? [];
-  const session = sessions.get(secret);
-  return session?.isOver ? undefined : session;
+function sessionOf(req: Request): Session | undefined {
+  const session = sessions.get(secretOf(req));
+  return session && Date.now() < session.endsAt ? session : undefined;
 }
 
-api.listen(port + 1);
-serve(express(), import.meta.dirname, port);
+await serve(app, import.meta);

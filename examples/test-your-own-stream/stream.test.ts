@@ -1,34 +1,53 @@
 import { once } from 'node:events';
-import express from 'express';
-import { expect, test } from 'vitest';
-import { lastEventId, openEventStream } from '../../server/eventStream.ts';
+import type { AddressInfo } from 'node:net';
+import { EventSourceParserStream, type EventSourceMessage } from 'eventsource-parser/stream';
+import type { Express } from 'express';
+import { expect, onTestFinished, test } from 'vitest';
+import { app } from '../chat/server.ts'; // or yours
 
-const app = express(); // import yours instead
-app.get('/numbers', (req, res) => {
-  openEventStream(req, res, (stream) => {
-    let n = Number(lastEventId(req));
-    const timer = setInterval(() => stream.send({ id: ++n, data: n }), 10);
-    return () => clearInterval(timer);
-  });
+test('an answer resumes after the last event ID', async () => {
+  const url = `${await listen(app)}/chats/an-answer-to-test`;
+  const headers = { 'Content-Type': 'application/json' };
+  const asked = await fetch(url, { method: 'PUT', headers, body: JSON.stringify({ prompt: 'Hello' }) });
+  expect(asked.status).toBe(201);
+  const Cookie = asked.headers.get('set-cookie')?.split(';')[0] ?? '';
+
+  const messages = await read(url, { Cookie }, 6);
+  expect(messages.map(({ event }) => event)).toEqual([
+    'question',
+    'token',
+    'token',
+    'tool',
+    'token',
+    'token',
+  ]);
+  const rest = await read(url, { Cookie, 'Last-Event-ID': messages[2]?.id ?? '' }, 3);
+  expect(rest).toEqual(messages.slice(3));
 });
 
-test('a stream resumes after the last event ID', async () => {
-  const text = await read('/numbers', { 'Last-Event-ID': '41' }, 'data: 43\n\n');
-  expect(text).toMatch(/^retry: \d+\n\nid: 42\ndata: 42\n\nid: 43\ndata: 43\n\n$/);
-});
+/** Serves until the test has finished. */
+async function listen(server: Express): Promise<string> {
+  const listening = server.listen(0);
+  onTestFinished(() => listening.closeAllConnections());
+  onTestFinished(() => void listening.close());
+  await once(listening, 'listening');
+  return `http://localhost:${(listening.address() as AddressInfo).port}`;
+}
 
-/** Reads a stream until it has sent `last`, then leaves: supertest would wait for the end. */
-async function read(path: string, headers: Record<string, string>, last: string): Promise<string> {
-  const server = app.listen(0);
-  await once(server, 'listening');
-  const address = server.address();
-  const port = typeof address === 'object' ? address?.port : undefined;
-  const { body } = await fetch(`http://localhost:${port}${path}`, { headers });
-  let text = '';
-  for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
-    text += chunk;
-    if (text.includes(last)) break; // cancels the request
+/** The first `count` messages of a stream, or what came within 5 s: supertest would wait for its end. */
+async function read(
+  url: string,
+  headers: Record<string, string>,
+  count: number,
+): Promise<EventSourceMessage[]> {
+  const messages: EventSourceMessage[] = [];
+  const { body } = await fetch(url, { headers, signal: AbortSignal.timeout(5000) });
+  const events = body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+  const reader = events?.getReader();
+  for (let n = 0; n < count; n += 1) {
+    const next = await reader?.read().catch(() => undefined);
+    if (next?.value) messages.push(next.value); // else the comparison shows what is missing
   }
-  server.close();
-  return text;
+  await reader?.cancel().catch(() => {});
+  return messages;
 }

@@ -1,4 +1,4 @@
 import { renderToString } from 'react-dom/server';
 import { page } from './page.tsx';
 
-export const html = renderToString(page);
+console.log(renderToString(page));

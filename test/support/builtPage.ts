@@ -10,9 +10,6 @@ import { listen } from './testServer.ts';
 
 const pageFolder = join(import.meta.dirname, '..', '..', 'dist');
 
-/** The entry for a stream's answer in the page's list “The conversation”. */
-export const ANSWER = '← 200\nContent-Type: text/event-stream';
-
 /** A browser that opens the built page. */
 export interface BuiltPage {
   /**

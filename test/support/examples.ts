@@ -17,8 +17,8 @@ export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): P
 }
 
 /** Reads a stream until the test has finished. */
-export function read(url: string, id?: string): Reader {
-  const reader = startReader(url, id);
+export function read(url: string, id?: string, headers?: Record<string, string>): Reader {
+  const reader = startReader(url, id, headers);
   onTestFinished(reader.leave);
   return reader;
 }

@@ -24,6 +24,8 @@ declare global {
       label: string;
       enabled: boolean;
       lastEventId?: string;
+      /** Another event that has a handler. */
+      extra?: string;
       /** Whether the `url` is a function, another one at each render. */
       isAsked: boolean;
       /** Whether the subscriber is in a hidden Activity. */
@@ -76,6 +78,9 @@ function Subscriber({ url, label, enabled }: SubscriberProps): ReactElement {
         if (hook.isFlushed) flushSync(() => setText(data));
         else setText(data);
       },
+      ...(hook.extra && {
+        [hook.extra]: ({ data }: MessageEvent) => hook.received.push(`${hook.extra}:${data}`),
+      }),
     },
     {
       enabled,

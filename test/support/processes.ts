@@ -7,7 +7,8 @@ import packageJson from '../../package.json' with { type: 'json' };
 const projectFolder = join(import.meta.dirname, '..', '..');
 
 const START = [process.execPath, ...packageJson.scripts.start.split(' ').slice(1)];
-const DEV = [process.execPath, 'node_modules/vite/bin/vite.js'];
+const TSX = 'node_modules/tsx/dist/cli.mjs';
+const DEV = [process.execPath, TSX, ...packageJson.scripts.dev.split(' ').slice(1)];
 
 /** A process that was started. */
 export interface Launched {
@@ -103,15 +104,14 @@ export function runServer(env: NodeJS.ProcessEnv, folder?: string): Promise<Ende
   return ended(child, output);
 }
 
-/** Starts Vite's dev server as `npm run dev` does, on a free port, and waits until it listens. */
+/** Starts the server as `npm run dev` does, on a free port, and waits until it listens. */
 export async function startDevServer(env: NodeJS.ProcessEnv = {}, folder?: string): Promise<ServerProcess> {
-  return listening(launch(DEV, { env: { PORT: String(await freePort()), ...env }, folder }));
+  return listening(launchDevServer({ PORT: String(await freePort()), ...env }, folder));
 }
 
-/** Runs Vite's dev server to its end, for settings with which it must not start. */
-export function runDevServer(env: NodeJS.ProcessEnv): Promise<Ended> {
-  const { child, output } = launch(DEV, { env });
-  return ended(child, output);
+/** Starts what `npm run dev` does. It waits for an edit when the server ends, and is stopped as by Ctrl C. */
+export function launchDevServer(env: NodeJS.ProcessEnv = {}, folder?: string): Launched {
+  return launch(DEV, { env, folder, signal: 'SIGINT' });
 }
 
 /** Waits until a process, which need not print anything, listens on `port` of 127.0.0.1. */

@@ -21,7 +21,7 @@ export interface Reader {
 const BACK_WITHIN_MS = 200;
 
 /** Connects a reader. Its first request carries this ID; default: none. Whoever calls lets it leave. */
-export function startReader(url: string, firstId = ''): Reader {
+export function startReader(url: string, firstId = '', headers: Record<string, string> = {}): Reader {
   const received: Received[] = [];
   let lastId = firstId;
   let request: ClientRequest | undefined;
@@ -29,7 +29,10 @@ export function startReader(url: string, firstId = ''): Reader {
 
   function connect(): void {
     let rest = '';
-    const current = get(url, { agent: false, headers: lastId === '' ? {} : { 'Last-Event-ID': lastId } });
+    const current = get(url, {
+      agent: false,
+      headers: lastId === '' ? headers : { ...headers, 'Last-Event-ID': lastId },
+    });
     request = current;
     current.on('error', () => {});
     current.on('close', () => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
 
 /** Passes TCP connections on, until it is told to cut. */
 export interface Relay {
@@ -12,8 +13,8 @@ export interface Relay {
   cut: { share: number; ending: 'FIN' | 'RST' | 'silence' } | undefined;
 }
 
-/** Starts a relay to `target`, a port of 127.0.0.1, and adds to `undo` what stops it. */
-export async function startRelay(target: number, name: string, undo: (() => unknown)[]): Promise<Relay> {
+/** Starts a relay to `target`, a port of 127.0.0.1. It ends with the test. */
+export async function startRelay(target: number, name: string): Promise<Relay> {
   const clients = new Set<Socket>();
   const server = createServer({ noDelay: true }, (client) => {
     const upstream = connect({ port: target, host: '127.0.0.1', noDelay: true });
@@ -35,7 +36,7 @@ export async function startRelay(target: number, name: string, undo: (() => unkn
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
   const relay: Relay = { name, port: address.port, cut: undefined };
-  undo.push(() => {
+  onTestFinished(() => {
     server.close();
     for (const client of clients) client.destroy();
   });

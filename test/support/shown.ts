@@ -4,7 +4,7 @@ import { POLLING, untilShown } from './browser.ts';
 
 declare global {
   interface Window {
-    /** Every text that the page's timer has had, in order. */
+    /** Every number that the page's timer has had before the one that stands there now. */
     shown: string[];
   }
 }
@@ -22,13 +22,19 @@ export async function recordShown(page: Page): Promise<void> {
   });
 }
 
-/** What the timer has shown so far, from the first text to the one that stands there now. */
+/** What the timer has shown so far. */
 export async function shown(page: Page): Promise<number[]> {
   const texts = await page.evaluate(() => [
     ...window.shown,
     document.querySelector('[role="timer"]')?.textContent ?? '',
   ]);
-  return texts.map(Number);
+  return texts.filter((text) => text !== '').map(Number);
+}
+
+/** The page's rows, the newest first, each as one line of text. */
+export async function rows(page: Page): Promise<string[]> {
+  const texts = await page.getByRole('listitem').allInnerTexts();
+  return texts.map((text) => text.replaceAll(/\s+/g, ' '));
 }
 
 /** Waits until the text of the status matches. */
@@ -40,24 +46,15 @@ export async function untilStatus(page: Page, wanted: RegExp): Promise<void> {
   );
 }
 
-/** The entries of the conversation, a line of text for each of their lines, without notes and times. */
-export async function conversation(page: Page): Promise<string[]> {
-  return page
-    .locator('li')
-    .evaluateAll((rows) =>
-      rows.map((row) => [...row.querySelectorAll('code')].map((line) => line.textContent).join('\n')),
-    );
-}
-
 /** Waits for `more` further numbers, then expects the record to be without a gap or a repeat. */
 export async function expectToGoOn(page: Page, more: number): Promise<void> {
-  const last = (await shown(page)).length - 1;
+  const last = (await shown(page)).at(-1) ?? 0;
   await untilShown(page, last + more);
   const numbers = await shown(page);
-  expect(numbers).toEqual(upTo(numbers.length - 1));
+  expect(numbers).toEqual(upTo(numbers.length));
 }
 
-/** 0, 1, 2, … `last`: a record without a gap or a repeat. */
+/** 1, 2, … `last`: a record without a gap or a repeat. */
 export function upTo(last: number): number[] {
-  return Array.from({ length: last + 1 }, (_, n) => n);
+  return Array.from({ length: last }, (_, i) => i + 1);
 }

@@ -4,6 +4,11 @@ import { connect, type Server, type Socket } from 'node:net';
 import { onTestFinished, vi } from 'vitest';
 import { startServer, type ServerProcess } from './processes.ts';
 
+/** What has not come by then, on however busy a machine, does not come. */
+const IN_VAIN_MS = 15_000;
+
+const { setTimeout, clearTimeout } = globalThis; // the real ones, also where a test fakes them
+
 /** A real server on a free port; it and its connections are gone when the test has finished. */
 export interface TestServer {
   server: Server;
@@ -17,10 +22,10 @@ export interface Connection {
   socket: Socket;
   /** All that has come so far. */
   received(): string;
-  /** Waits until this text has come. Rejects when the connection closes before. */
+  /** Waits until this text has come. Rejects when the connection closes before, and after `IN_VAIN_MS`. */
   until(wanted: string | RegExp): Promise<string>;
-  /** Waits until the connection has closed, and gives all that came. */
-  closed: Promise<string>;
+  /** Waits until the connection has closed, and gives all that came. Rejects after `IN_VAIN_MS`. */
+  readonly closed: Promise<string>;
 }
 
 /** Listens on a free port of the loopback interface. */
@@ -40,7 +45,7 @@ export async function listen(listener: RequestListener | Server): Promise<TestSe
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
   const { port } = address;
-  return { server, port, send: (text) => open(port, text) };
+  return { server, port, send: (text) => send(port, text) };
 }
 
 /** Starts the server as `npm start` does, on a free port unless `PORT` is given; it ends with the test. */
@@ -50,34 +55,54 @@ export async function serverProcess(env?: NodeJS.ProcessEnv): Promise<ServerProc
   return server;
 }
 
-/** Waits until a condition holds, for as long as a busy machine may take. Returns what it gave. */
-export function eventually<Value>(
+/** Waits until a condition holds, and returns what it gave. In vain, the error says what `arrived` instead. */
+export async function eventually<Value>(
   condition: () => Value | Promise<Value>,
+  arrived: () => unknown = () => 'no more',
 ): ReturnType<typeof vi.waitUntil<Value>> {
-  return vi.waitUntil(condition, { timeout: 60_000, interval: 5 });
+  try {
+    return await vi.waitUntil(condition, { timeout: IN_VAIN_MS, interval: 5 });
+  } catch (error) {
+    if (!/Timed out in waitUntil/.test(String(error))) throw error;
+    throw inVain(String(condition), arrived());
+  }
 }
 
-function open(port: number, text: string): Connection {
+function inVain(wanted: unknown, arrived: unknown): Error {
+  const found = JSON.stringify(arrived)?.slice(-2000);
+  return new Error(`expected ${String(wanted)} within ${IN_VAIN_MS} ms, found ${found}`);
+}
+
+/** Sends `text` as it is to a port of this machine. */
+export function send(port: number, text: string): Connection {
   const socket = connect(port, '127.0.0.1');
   let received = '';
-  const closed = new Promise<string>((resolve) => {
-    socket.once('close', () => resolve(received));
-  });
   socket.setEncoding('utf8').on('data', (chunk: string) => (received += chunk));
   socket.on('error', () => {}); // a reset is one of the ways to close; 'close' follows
   socket.write(text);
   onTestFinished(() => void socket.destroy());
 
-  const until = (wanted: string | RegExp): Promise<string> =>
+  /** Waits until `isDone`, looking at each thing that happens. */
+  const wait = (wanted: unknown, isDone: () => boolean): Promise<string> =>
     new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(inVain(wanted, received)), IN_VAIN_MS);
       const look = (): void => {
-        if (!(typeof wanted === 'string' ? received.includes(wanted) : wanted.test(received))) return;
-        socket.off('data', look);
-        resolve(received);
+        if (isDone()) resolve(received);
+        else if (socket.closed) reject(new Error(`closed before ${String(wanted)}: ${received}`));
+        else return;
+        socket.off('data', look).off('close', look);
+        clearTimeout(timer);
       };
-      socket.on('data', look);
-      socket.once('close', () => reject(new Error(`closed before ${String(wanted)}: ${received}`)));
+      socket.on('data', look).on('close', look);
       look();
     });
-  return { socket, received: () => received, until, closed };
+  return {
+    socket,
+    received: () => received,
+    until: (wanted) =>
+      wait(wanted, () => (typeof wanted === 'string' ? received.includes(wanted) : wanted.test(received))),
+    get closed() {
+      return wait('the end of the connection', () => socket.closed);
+    },
+  };
 }

@@ -1,0 +1,168 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { isBrowserMissing } from '../../test/support/browser.ts';
+import { browserPages, openBeside, read, startExample } from '../../test/support/examples.ts';
+import { eventually } from '../../test/support/testServer.ts';
+
+const open = browserPages();
+const inBrowser = test.skipIf(isBrowserMissing());
+let number = 0;
+
+async function signIn(page: Page): Promise<void> {
+  await page.getByLabel('Name').fill('Ada');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+async function startJob(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Start a job' }).click();
+}
+
+async function percent(page: Page): Promise<number> {
+  return Number(await page.getByRole('progressbar').getAttribute('value'));
+}
+
+/** A page on which somebody has signed in and started a job. */
+async function openJob(url: string): Promise<Page> {
+  const page = await open(url);
+  await startJob(page);
+  await signIn(page);
+  await startJob(page);
+  await eventually(async () => (await percent(page)) > 0);
+  return page;
+}
+
+function signInWith(url: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
+  const all = { 'Content-Type': 'application/json', ...headers };
+  return fetch(`${url}/session`, { method: 'POST', headers: all, body });
+}
+
+async function cookieOf(url: string, user: string): Promise<{ Cookie: string }> {
+  const response = await signInWith(url, JSON.stringify({ user }));
+  expect(response.status).toBe(204);
+  return { Cookie: response.headers.get('set-cookie')?.split(';')[0] ?? '' };
+}
+
+inBrowser(
+  'a visitor is asked to sign in, in the field, and sees the job to its end after a reload',
+  async () => {
+    const { url } = await startExample('job', { STEP_MS: '30' });
+    const page = await open(url);
+    await startJob(page);
+    await page.getByLabel('Name').waitFor();
+    expect(await page.getByLabel('Name').evaluate((field) => field === document.activeElement)).toBe(true);
+    await signIn(page);
+    await startJob(page);
+    await eventually(async () => (await percent(page)) > 5);
+    await page.reload();
+    await page.getByRole('status').filter({ hasText: 'All done.' }).waitFor();
+    expect(await percent(page)).toBe(100);
+  },
+);
+
+inBrowser('a session that is ended in another tab, or expires, takes its streams with it', async () => {
+  const { url } = await startExample('job', { SESSION_MS: '8000' });
+  const page = await openJob(url);
+  const second = await openBeside(page, url);
+  await second.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Sign in' }).waitFor();
+  const before = await page.evaluate(() => location.hash);
+  await signIn(page);
+  await eventually(async () => (await percent(page)) > 0);
+  expect(await page.evaluate(() => location.hash)).toBe(before);
+  await page.getByRole('button', { name: 'Sign in' }).waitFor();
+});
+
+inBrowser('a refusal that the session does not explain is asked for once, and told', async () => {
+  const { url } = await startExample('job');
+  const page = await openJob(url);
+  let requests = 0;
+  await page.route('**/jobs/*', (route) => {
+    requests += 1;
+    return route.fulfill({ status: 401 });
+  });
+  await page.reload();
+  await page.getByRole('status').filter({ hasText: 'The server refused the stream (401)' }).waitFor();
+  await setTimeout(1000);
+  expect(requests).toBeLessThanOrEqual(2); // the stream, and HEAD for its status
+});
+
+inBrowser('what fails is told: sign-in, start and sign-out', async () => {
+  const server = await startExample('job');
+  const page = await openJob(server.url);
+  const alert = page.getByRole('alert').filter({ hasText: 'The server can’t be reached.' });
+  await server.stop();
+  await page.getByRole('status').filter({ hasText: 'No connection, trying again' }).waitFor();
+  for (const name of ['Start a job', 'Sign out']) {
+    await page.getByRole('button', { name }).click();
+    await alert.waitFor();
+  }
+  const again = await startExample('job', { PORT: String(server.port) });
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('Name').waitFor();
+  await again.stop();
+  await signIn(page);
+  await alert.waitFor();
+});
+
+test('a name is a text of 1 to 100 characters from this site', async () => {
+  const { url } = await startExample('job');
+  const ada = JSON.stringify({ user: 'Ada' });
+  for (const [body, headers, status] of [
+    ['', {}, 400],
+    ['{', {}, 400],
+    ['{}', {}, 400],
+    [JSON.stringify({ user: 'x'.repeat(101) }), {}, 400],
+    [JSON.stringify({ user: ['Ada'] }), {}, 400],
+    ['user=Ada', { 'Content-Type': 'application/x-www-form-urlencoded' }, 400],
+    [ada, { Origin: 'https://other.example' }, 403],
+    [ada, { Origin: 'null' }, 403],
+    [ada, { Origin: url }, 204],
+  ] as const) {
+    const response = await signInWith(url, body, headers);
+    expect([body, response.status]).toEqual([body, status]);
+    expect(await response.text()).toMatch(status === 204 ? /^$/ : /^.+\n$/);
+  }
+});
+
+test('a stream is for its user alone, and ends when a new session replaces its own', async () => {
+  const { url } = await startExample('job');
+  const [ada, eve] = [await cookieOf(url, 'Ada'), await cookieOf(url, 'Eve')];
+  const job = `${url}/jobs/a-job-of-ada-${(number += 1)}-0`;
+  for (let n = 0; n < 2; n += 1) expect((await fetch(job, { method: 'PUT', headers: ada })).status).toBe(201);
+  for (const [headers, status] of [
+    [{}, 401],
+    [{ Cookie: 'session=x' }, 401],
+    [eve, 404],
+    [ada, 200],
+  ] as const)
+    expect((await fetch(job, { method: 'HEAD', headers })).status).toBe(status);
+  const reader = read(job, '', ada);
+  await eventually(() => reader.received.length > 1);
+  expect((await signInWith(url, JSON.stringify({ user: 'Ada' }), ada)).status).toBe(204);
+  await setTimeout(500);
+  const { length } = reader.received;
+  await setTimeout(1000);
+  expect(reader.received.length).toBe(length);
+});
+
+test('a session of 30 days lasts, jobs are limited, and what is over leaves', async () => {
+  const long = await startExample('job', { SESSION_MS: String(30 * 86_400_000) });
+  const cookie = await cookieOf(long.url, 'Ada');
+  await setTimeout(1500);
+  expect((await fetch(`${long.url}/session`, { headers: cookie })).status).toBe(204);
+
+  const limits = { SESSION_MS: '3000', MAX_SESSIONS: '3', STEP_MS: '1', KEPT_MS: '1000', SWEEP_MS: '50' };
+  const { url } = await startExample('job', limits);
+  const ada = await cookieOf(url, 'Ada');
+  const start = (n: number): Promise<Response> =>
+    fetch(`${url}/jobs/a-limited-job-${n + 10}`, { method: 'PUT', headers: ada });
+  const statuses: number[] = [];
+  for (let n = 0; n < 11; n += 1) statuses.push((await start(n)).status);
+  expect(statuses).toEqual([...Array.from({ length: 10 }, () => 201), 429]);
+  await eventually(async () => (await start(11)).status === 201);
+  await cookieOf(url, 'Eve');
+  await cookieOf(url, 'Bob');
+  expect((await signInWith(url, JSON.stringify({ user: 'Zoe' }))).status).toBe(503);
+  await eventually(async () => (await signInWith(url, JSON.stringify({ user: 'Zoe' }))).status === 204);
+});

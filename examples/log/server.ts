@@ -1,0 +1,60 @@
+import express from 'express';
+import { lastEventId, openEventStream, type Message } from '../../server/eventStream.ts';
+import { refuse, reportError, serve, setting } from '../serve.ts';
+import { openStore, type Reader } from '../store/store.ts';
+
+export interface LogEvents {
+  entry: string;
+  /** The exit code, as the last event. */
+  exit: number;
+  /** Some lines were missed. All that are kept follow. */
+  reset: '';
+}
+
+/** The longest line, in characters: a page of lines is in memory for each client that reads slowly. */
+const MAX_LINE_LENGTH = 2000;
+const DOWN = 'store: expected a connection, found none, retry';
+
+const store = await openStore({ maxLength: setting('MAX_LENGTH', 10_000) });
+export const app = express();
+
+app.param('name', (_req, res, next, name) => {
+  if (!/^[\w-]{1,64}$/.test(name)) refuse(res, 404);
+  else if (!store.isReady()) refuse(res, 503, DOWN);
+  else next();
+});
+
+app.get('/logs/:name', (req, res) => {
+  openEventStream<LogEvents>(req, res, async (stream) => {
+    const reader: Reader = {
+      signal: stream.signal,
+      ready: () => stream.ready(),
+      send(message) {
+        stream.send(message as Message<LogEvents>);
+        if (message.event === 'exit') stream.finish();
+      },
+    };
+    // The store has reported what happened. The client comes back, and gets 503 until there is a connection.
+    const comeBack = (): void => stream.reconnectAfter(Math.random() * 1000);
+    await store.follow(reader, `log:${req.params.name}`, lastEventId(req)).catch(comeBack);
+  });
+});
+
+app.post('/logs/:name', express.json({ limit: '16kb' }), async (req, res) => {
+  const { line, exit }: { line?: unknown; exit?: unknown } = req.body ?? {};
+  const isExit = Number.isInteger(exit);
+  if (!isExit && (typeof line !== 'string' || line === ''))
+    return refuse(res, 400, 'line: expected text, or a whole number as exit, found neither');
+  const text = String(isExit ? exit : line);
+  if (text.length > MAX_LINE_LENGTH)
+    return refuse(res, 413, `line: expected at most ${MAX_LINE_LENGTH} characters, found ${text.length}`);
+  try {
+    await store.append(`log:${req.params.name}`, text, isExit ? 'exit' : 'entry');
+    res.sendStatus(204);
+  } catch {
+    refuse(res, 503, DOWN);
+  }
+});
+
+app.use(reportError);
+await serve(app, import.meta);

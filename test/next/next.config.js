@@ -1,1 +1,0 @@
-export default { reactCompiler: true, turbopack: { root: import.meta.dirname } };
