@@ -412,18 +412,15 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
 
   test('has twice the patience after each fruitless silence, up to eight times, until a message comes', async () => {
     const responses: ServerResponse[] = [];
-    const play: RequestListener = (_req, res) => {
-      res.writeHead(200, HEADERS).flushHeaders();
-      responses.push(res);
-    };
-    const { page } = await open([play], { options: { staleAfterMs: 5000 }, fakeClock: true });
-    const patience = [5000, 10_000, 20_000, 40_000, 40_000, 5000];
-    for (const [n, ms] of patience.entries()) {
+    const { page } = await open([(_req, res) => void responses.push(res)], {
+      options: { staleAfterMs: 5000 },
+      fakeClock: true,
+    });
+    for (const [n, ms] of [5000, 10_000, 20_000, 40_000, 40_000, 5000].entries()) {
+      await eventually(() => responses.length > n); // then the clock stands still
+      responses[n]?.writeHead(200, HEADERS).write(n === 5 ? 'data: a\n\n' : '\n');
+      if (n === 5) await untilMessages(page, 1);
       await untilState(page, 'open');
-      if (n === 5) {
-        responses.at(-1)?.write('data: a\n\n');
-        await untilMessages(page, 1);
-      }
       await page.clock.runFor(ms);
       expect(await page.evaluate(() => window.delays.length)).toBe(n);
       await page.clock.runFor(2 * WATCH_INTERVAL_MS);
@@ -489,10 +486,13 @@ describe.skipIf(isBrowserMissing())('a subscription', () => {
     ]);
     await untilMessages(page, 1);
     await page.evaluate(() => {
-      const other = ({ type, data, lastEventId }: MessageEvent<string>): void =>
-        void window.messages.push([`new ${type}`, data, lastEventId]);
-      window.source.handle({ other });
-      window.source.handle({ other });
+      const handlers: Parameters<typeof window.source.handle>[0] = {
+        other({ type, data, lastEventId }: MessageEvent<string>) {
+          window.messages.push([`new ${type}`, data, lastEventId]);
+        },
+      };
+      window.source.handle(handlers);
+      window.source.handle(handlers);
     });
     responses[0]?.write('event: note\ndata: b\n\nid: 2\nevent: other\ndata: c\n\n');
     expect((await untilMessages(page, 2))[1]).toEqual(['new other', 'c', '2']);
@@ -944,9 +944,12 @@ describe('a subscription with an EventSource of its own', () => {
     ).toEqual([
       'connecting',
       'open',
-      ...['reconnecting', 'reconnecting'], // cut
+      'reconnecting', // cut
+      'reconnecting',
       'reconnecting', // no answer
-      ...['reconnecting', 'reconnecting 429', 'reconnecting 429'],
+      'reconnecting',
+      'reconnecting 429',
+      'reconnecting 429',
       'open',
       'closed',
     ]);
