@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { PITFALLS } from './pitfalls.ts';
 import { programPath } from './support/browser.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
@@ -45,13 +44,6 @@ describe.each(READMES)('%s', (readme) => {
     const files = allMatches(code, /(?:vitest run|--import tsx|node) ([\w./-]+\.tsx?)/g);
     expect(files.filter((file) => !existsSync(join(projectFolder, file)))).toEqual([]);
   });
-});
-
-test.each(PITFALLS)('test/README.md names a pitfall, its handling and its test: $what', (pitfall) => {
-  const rows = read('test/README.md').split('\n');
-  const row = rows.find((line) => line.startsWith(`| ${pitfall.what} `));
-  for (const name of [pitfall.file, pitfall.testFile]) expect(row).toContain(name.replace('test/', ''));
-  expect(row).toContain(`“${pitfall.test}”`);
 });
 
 test('README shows examples/clock as it is', () => {
