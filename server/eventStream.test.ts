@@ -81,7 +81,12 @@ function useFakeTimers(): void {
 
 /** What libuv has not handed over yet: it shrinks while a single large write is being read. */
 function queued({ socket }: ServerResponse): number {
-  return (socket as unknown as { _handle?: { writeQueueSize: number } } | null)?._handle?.writeQueueSize ?? 0;
+  return socket ? (Reflect.get(socket, '_handle')?.writeQueueSize ?? 0) : 0;
+}
+
+/** Counts. */
+async function* numbersTo(last: number): AsyncGenerator<number> {
+  for (let n = 1; n <= last; n++) yield n;
 }
 
 /** Sends until the client's backlog is as large as this. */
@@ -542,7 +547,7 @@ describe('an async source', () => {
     let isOver = false;
     const server = await listen((req, res) =>
       openEventStream(req, res, async (stream) => {
-        for (; !stream.signal.aborted && sent < 1_000_000; sent++) {
+        for (; !stream.signal.aborted && sent < 50_000; sent++) {
           stream.send({ id: sent, data: KILOBYTE });
           await stream.ready();
         }
@@ -553,16 +558,14 @@ describe('an async source', () => {
     await client.until('id: 9\n');
     client.socket.destroy();
     await eventually(() => isOver);
-    expect(sent).toBeLessThan(1_000_000);
+    expect(sent).toBeLessThan(50_000);
   });
 
   test.each(['an array', 'an async generator'])(
     'that replays %s lets timers fire meanwhile',
     async (kind) => {
-      async function* generate(): AsyncGenerator<number> {
-        for (let n = 1; n <= 20_000; n++) yield n;
-      }
-      const numbers = kind === 'an array' ? Array.from({ length: 20_000 }, (_, i) => i + 1) : generate();
+      const numbers =
+        kind === 'an array' ? Array.from({ length: 20_000 }, (_, i) => i + 1) : numbersTo(20_000);
       const order: string[] = [];
       const text = await run(async (stream) => {
         setTimeout(() => order.push('timer'), 20);
