@@ -9,7 +9,7 @@ const DRAIN_WINDOW_MS = 3000;
 const DRAIN_DEADLINE_MS = 5000;
 
 /**
- * Serves `app` on `PORT`, default 7000, and prints the URL. Does nothing unless `module` is the file that Node
+ * Serves `app` on `PORT`, default 7000, and `HOST`, default all, and prints the URL. Does nothing unless `module` is the file that Node
  * was started with, so that a test can import its `app`. On SIGTERM and SIGINT it stops accepting, closes the
  * open streams at random times within 3 s, and exits when the last connection has closed. Unless `NODE_ENV` is
  * `production`, it also serves the page beside `module`; restart to see edits.
@@ -31,7 +31,7 @@ export async function serve(app: Express, module: ImportMeta): Promise<void> {
     fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 10}`);
   });
   if (process.env['NODE_ENV'] !== 'production') app.get(/./, await page(module.dirname));
-  server.listen(port, () => {
+  server.listen({ port, host: process.env['HOST'] || undefined }, () => {
     const address = server.address();
     if (address !== null && typeof address === 'object') console.log(`http://localhost:${address.port}`);
   });

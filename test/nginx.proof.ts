@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import { createGunzip } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { isNginxMissing, startNginx } from './support/nginx.ts';
 import { isListening, startServer, type ServerProcess } from './support/processes.ts';
@@ -17,12 +16,11 @@ describe.skipIf(isNginxMissing())('behind nginx', () => {
   });
   afterAll(() => Promise.all(pair.map(({ stop }) => stop())));
 
-  test('frames arrive one by one, compressed', async () => {
+  test('frames arrive one by one', async () => {
     const port = await listenBefore(pair);
     const answer = await ask(port, { headers: { 'Accept-Encoding': 'gzip' } });
-    expect(answer.headers['content-encoding']).toBe('gzip');
     const frames: string[] = [];
-    answer.pipe(createGunzip()).on('data', (chunk) => frames.push(String(chunk)));
+    answer.on('data', (chunk) => frames.push(String(chunk)));
     await eventually(() => frames.length >= 4);
     const expected = ['id: 1\ndata: 1\n\n', 'id: 2\ndata: 2\n\n', 'id: 3\ndata: 3\n\n'];
     expect(frames.join('')).toContain(expected.join(''));

@@ -47,7 +47,7 @@ export const PITFALLS: readonly Pitfall[] = [
     code: "{ ...headers, 'X-Accel-Buffering': 'no' }",
     without: 'headers',
     testFile: 'test/nginx.proof.ts',
-    test: 'frames arrive one by one, compressed',
+    test: 'frames arrive one by one',
   },
   {
     what: 'A client reads too slowly, and the backlog grows',
