@@ -17,9 +17,11 @@ test('the examples are sound under strict types, also in an empty project with t
   const folder = await mkdtemp(join(tmpdir(), 'examples-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const copied = ['server/eventStream.ts', 'client/subscribe.ts', 'client/useEventSource.ts', 'examples'];
-  const filter = (path: string): boolean => !/node_modules|\.proof\.ts$/.test(path);
   for (const name of copied)
-    await cp(join(projectFolder, name), join(folder, name), { recursive: true, filter });
+    await cp(join(projectFolder, name), join(folder, name), {
+      recursive: true,
+      filter: (path) => !/node_modules|\.proof\.ts$/.test(path),
+    });
   await symlink(join(projectFolder, 'node_modules'), join(folder, 'node_modules'), 'junction');
   await symlink(join(examples, 'node_modules'), join(folder, 'examples', 'node_modules'), 'junction');
   const strict = JSON.parse(await readFile(join(examples, 'tsconfig.json'), 'utf8')).compilerOptions;
