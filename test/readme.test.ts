@@ -62,7 +62,7 @@ test('README names all scripts', () => {
 test('README, the systemd unit and the Dockerfile start the server as `npm start` does', () => {
   const { start } = JSON.parse(read('package.json')).scripts;
   expect(read('README.md')).toContain(`\`${start}\``);
-  expect(read('examples/serve-it/app.service')).toContain(`ExecStart=/usr/bin/${start}\n`);
+  expect(read('examples/serve-it/app@.service')).toContain(`ExecStart=/usr/bin/${start}\n`);
   expect(read('examples/serve-it/Dockerfile')).toContain(
     `CMD ${JSON.stringify(start.split(' ')).replaceAll(',', ', ')}\n`,
   );
@@ -72,8 +72,8 @@ const analyze = programPath('systemd-analyze');
 test.skipIf(analyze === undefined)('the systemd unit is sound', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'unit-'));
   onTestFinished(() => rm(folder, { recursive: true }));
-  const path = join(folder, 'app.service');
-  const unit = read('examples/serve-it/app.service')
+  const path = join(folder, 'app@7001.service');
+  const unit = read('examples/serve-it/app@.service')
     .replace(/WorkingDirectory=.*/, `WorkingDirectory=${projectFolder}`)
     .replace('/usr/bin/node', process.execPath);
   await writeFile(path, unit);
