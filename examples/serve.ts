@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { createServer, STATUS_CODES, type ServerResponse } from 'node:http';
 import { basename, join } from 'node:path';
-import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
+import type { ErrorRequestHandler, Express, Response } from 'express';
 
 /** On shutdown the open streams are closed at random times within this, so that not all clients return at once. */
 const DRAIN_WINDOW_MS = 3000;
@@ -9,7 +9,7 @@ const DRAIN_WINDOW_MS = 3000;
 const DRAIN_DEADLINE_MS = 5000;
 
 /**
- * Serves `app` on `PORT`, default 7000, and prints the URL. Does nothing unless `module` is the file that Node
+ * Serves `app` on `PORT`, default 7000, and `HOST`, default all, and prints the URL. Does nothing unless `module` is the file that Node
  * was started with, so that a test can import its `app`. On SIGTERM and SIGINT it stops accepting, closes the
  * open streams at random times within 3 s, and exits when the last connection has closed. Unless `NODE_ENV` is
  * `production`, it also serves the page beside `module`; restart to see edits.
@@ -30,8 +30,8 @@ export async function serve(app: Express, module: ImportMeta): Promise<void> {
     const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS usually by AirPlay)' : '';
     fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 10}`);
   });
-  if (process.env['NODE_ENV'] !== 'production') app.get(/./, await page(module.dirname));
-  server.listen(port, () => {
+  if (process.env['NODE_ENV'] !== 'production') await addPage(app, module.dirname);
+  server.listen({ port, host: process.env['HOST'] || undefined }, () => {
     const address = server.address();
     if (address !== null && typeof address === 'object') console.log(`http://localhost:${address.port}`);
   });
@@ -48,8 +48,14 @@ export async function serve(app: Express, module: ImportMeta): Promise<void> {
   }
 }
 
-/** Vite's middlewares for the page in `folder`, imported as late as this: production needs no Vite. */
-async function page(folder: string): Promise<RequestHandler> {
+/** In place of Vite's own, which would reload the page when its server is back: see what it does by itself. */
+const CLIENT = `export const createHotContext = () => ({ accept() {}, prune() {} });
+export const removeStyle = () => {};
+export const updateStyle = (_, textContent) =>
+  document.head.append(Object.assign(document.createElement('style'), { textContent }));`;
+
+/** Serves the page in `folder` by Vite's middlewares, imported as late as this: production needs no Vite. */
+async function addPage(app: Express, folder: string): Promise<void> {
   const vite = await import('vite');
   const { middlewares } = await vite.createServer({
     root: folder,
@@ -65,7 +71,8 @@ async function page(folder: string): Promise<RequestHandler> {
       fs: { allow: [join(folder, '../..')] },
     },
   });
-  return middlewares;
+  app.get('/@vite/client', (_req, res) => void res.type('js').send(CLIENT));
+  app.get(/./, middlewares);
 }
 
 /** A whole number from the environment. A bad value ends the process with one line. */

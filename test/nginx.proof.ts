@@ -1,27 +1,20 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage, type RequestOptions } from 'node:http';
 import { connect } from 'node:net';
-import { createGunzip } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { isNginxMissing, startNginx } from './support/nginx.ts';
 import { isListening, type ServerProcess } from './support/processes.ts';
 import { eventually, serverProcess } from './support/testServer.ts';
 
 describe.skipIf(isNginxMissing())('behind nginx', () => {
-  test('frames arrive one by one, compressed, from the last event ID on', async () => {
+  test('frames arrive one by one, from the last event ID on', async () => {
     const { port } = await start();
-    const headers = { 'Accept-Encoding': 'gzip', 'Last-Event-ID': '41' };
-    const answer = await ask(port, { headers });
-    expect(answer.headers['content-encoding']).toBe('gzip');
-    let text = '';
-    let chunks = 0;
-    answer.pipe(createGunzip()).on('data', (chunk) => {
-      text += chunk;
-      chunks += 1;
-    });
-    await eventually(() => text.includes('data: 44\n\n'));
-    expect(text).toMatch(/^retry: \d+\n\nid: 42\ndata: 42\n\nid: 43\ndata: 43\n\nid: 44\n/);
-    expect(chunks).toBeGreaterThan(2);
+    const answer = await ask(port, { headers: { 'Accept-Encoding': 'gzip', 'Last-Event-ID': '41' } });
+    const chunks: string[] = [];
+    answer.setEncoding('utf8').on('data', (chunk) => chunks.push(chunk));
+    await eventually(() => chunks.join('').includes('data: 44\n\n'));
+    expect(chunks.join('')).toMatch(/^retry: \d+\n\nid: 42\ndata: 42\n\nid: 43\ndata: 43\n\nid: 44\n/);
+    expect(chunks.length).toBeGreaterThan(2);
   });
 
   test('requests go to the other server when one is dead, and get a 502 when both are', async () => {

@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { PITFALLS } from './pitfalls.ts';
 import { programPath } from './support/browser.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
@@ -47,13 +46,6 @@ describe.each(READMES)('%s', (readme) => {
   });
 });
 
-test.each(PITFALLS)('test/README.md names a pitfall, its handling and its test: $what', (pitfall) => {
-  const rows = read('test/README.md').split('\n');
-  const row = rows.find((line) => line.startsWith(`| ${pitfall.what} `));
-  for (const name of [pitfall.file, pitfall.testFile]) expect(row).toContain(name.replace('test/', ''));
-  expect(row).toContain(`“${pitfall.test}”`);
-});
-
 test('README shows examples/clock as it is', () => {
   const [server = '', page = ''] = allMatches(read('README.md'), /^```ts\n(.*?)^```/gms);
   expect(read('examples/clock/server.ts')).toContain(server);
@@ -70,7 +62,7 @@ test('README names all scripts', () => {
 test('README, the systemd unit and the Dockerfile start the server as `npm start` does', () => {
   const { start } = JSON.parse(read('package.json')).scripts;
   expect(read('README.md')).toContain(`\`${start}\``);
-  expect(read('examples/serve-it/app.service')).toContain(`ExecStart=/usr/bin/${start}\n`);
+  expect(read('examples/serve-it/app@.service')).toContain(`ExecStart=/usr/bin/${start}\n`);
   expect(read('examples/serve-it/Dockerfile')).toContain(
     `CMD ${JSON.stringify(start.split(' ')).replaceAll(',', ', ')}\n`,
   );
@@ -80,8 +72,8 @@ const analyze = programPath('systemd-analyze');
 test.skipIf(analyze === undefined)('the systemd unit is sound', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'unit-'));
   onTestFinished(() => rm(folder, { recursive: true }));
-  const path = join(folder, 'app.service');
-  const unit = read('examples/serve-it/app.service')
+  const path = join(folder, 'app@7001.service');
+  const unit = read('examples/serve-it/app@.service')
     .replace(/WorkingDirectory=.*/, `WorkingDirectory=${projectFolder}`)
     .replace('/usr/bin/node', process.execPath);
   await writeFile(path, unit);

@@ -82,10 +82,10 @@ export function Turn({ id, options }: { id: string; options?: EventSourceOptions
       {isOver && !ending && <p role="alert">The server does not have this answer, or not any more.</p>}
       {problem && <p role="alert">{problem}</p>}
       <p className="row">
-        <span role="status">{ending ? ENDINGS[ending] : words(status)}</span>
         {!isOver && (
           <button onClick={async () => setProblem(await send('DELETE', `/chats/${id}`))}>Stop</button>
         )}
+        <span role="status">{ending ? ENDINGS[ending] : !isOver && words(status)}</span>
       </p>
     </>
   );

@@ -15,9 +15,9 @@ export async function copyProject(...more: string[]): Promise<string> {
   return folder;
 }
 
-/** Leaves the packages of rooms that have their own. */
+/** Leaves the packages of rooms that have their own, and what is built from them. */
 function filter(path: string): boolean {
-  return basename(path) !== 'node_modules';
+  return !['node_modules', '.next'].includes(basename(path));
 }
 
 /** Links each package by itself: Vite keeps a cache beside them, and each project has its own. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isMissing, programPath } from './browser.ts';
 import { cert, key } from './certificate.ts';
-import { freePort, launch, listeningOn } from './processes.ts';
+import { freePort, launch, listeningOn, type Launched } from './processes.ts';
 
 const nginxPath = programPath('nginx');
 
@@ -12,8 +12,14 @@ const CONF = join(import.meta.dirname, '..', '..', 'examples', 'serve-it', 'ngin
 
 /** nginx in front of two servers, from `serve-it/nginx.conf`. */
 export interface Nginx {
-  /** Where it listens: HTTP/1.1 alone, and HTTP/2 with TLS and a self-signed certificate. */
-  ports: { http: number; https: number };
+  /**
+   * Where it listens: with TLS, HTTP/2 and a self-signed certificate, the same without TLS over HTTP/1.1, and
+   * where it redirects.
+   */
+  ports: { https: number; http: number; redirect: number };
+  process: Launched;
+  /** All that it has logged as errors. */
+  errorLog(): string;
   /** Ends it, and removes its files. */
   stop(): Promise<void>;
 }
@@ -31,7 +37,7 @@ export function isNginxMissing(): boolean {
  */
 export async function startNginx(servers: readonly [number, number], share = 10_000): Promise<Nginx> {
   if (nginxPath === undefined) throw new Error('expected nginx');
-  const ports = { http: await freePort(), https: await freePort() };
+  const ports = { https: await freePort(), http: await freePort(), redirect: await freePort() };
   const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
   chmodSync(folder, 0o755); // started by root, nginx runs its workers as another user
   writeFileSync(join(folder, 'counter.pem'), cert);
@@ -42,8 +48,8 @@ export async function startNginx(servers: readonly [number, number], share = 10_
     ['access_log /var/log/nginx/access.log paths', 'access_log off'],
     ['127.0.0.1:7001', `127.0.0.1:${servers[0]}`],
     ['127.0.0.1:7002', `127.0.0.1:${servers[1]}`],
-    ['listen 443', `listen 127.0.0.1:${ports.https}`],
-    ['listen 80', `listen 127.0.0.1:${ports.http}`],
+    ['listen 443', `listen 127.0.0.1:${ports.http}; listen 127.0.0.1:${ports.https}`],
+    ['listen 80', `listen 127.0.0.1:${ports.redirect}`],
     ['/etc/ssl/app.pem', join(folder, 'counter.pem')],
     ['/etc/ssl/app.key', join(folder, 'counter.key')],
     ['per_address 100', `per_address ${share}`],
@@ -61,7 +67,7 @@ export async function startNginx(servers: readonly [number, number], share = 10_
     rmSync(folder, { recursive: true });
   };
   for (const port of Object.values(ports)) await listeningOn(port, nginx);
-  return { ports, stop };
+  return { ports, process: nginx, errorLog: () => readFileSync(join(folder, 'error.log'), 'utf8'), stop };
 }
 
 /** Folders that nginx creates at its start, by default where only root may. */
