@@ -131,7 +131,7 @@ describe.skipIf(isRedisMissing())('over Redis', () => {
       const log = name();
       const servers = [await start(), await start()];
       const ports = servers.map(({ port }) => port);
-      const nginx = await startNginx([ports[0] ?? 0, ports[1] ?? 0]);
+      const nginx = await startNginx([ports[0] ?? 0, ports[1] ?? 0], READERS + 1, '35s');
       onTestFinished(nginx.stop);
       const url = `http://127.0.0.1:${nginx.ports.http}`;
       const readers = Array.from({ length: READERS }, () => read(`${url}/logs/${log}`));

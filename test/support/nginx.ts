@@ -33,9 +33,13 @@ export function isNginxMissing(): boolean {
 /**
  * Starts nginx from `serve-it/nginx.conf` in front of servers on these two ports of 127.0.0.1, and waits
  * until it listens. One address may open `share` connections; default 10,000, because all clients of a test
- * have the same.
+ * have the same. A silent server is left after `readTimeout`.
  */
-export async function startNginx(servers: readonly [number, number], share = 10_000): Promise<Nginx> {
+export async function startNginx(
+  servers: readonly [number, number],
+  share = 10_000,
+  readTimeout = '3s', // three ticks of the counter, not two heartbeats
+): Promise<Nginx> {
   if (nginxPath === undefined) throw new Error('expected nginx');
   const ports = { https: await freePort(), http: await freePort(), redirect: await freePort() };
   const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
@@ -53,7 +57,7 @@ export async function startNginx(servers: readonly [number, number], share = 10_
     ['/etc/ssl/app.pem', join(folder, 'counter.pem')],
     ['/etc/ssl/app.key', join(folder, 'counter.key')],
     ['per_address 100', `per_address ${share}`],
-    ['proxy_read_timeout 35s', 'proxy_read_timeout 3s'], // three ticks of the counter, not two heartbeats
+    ['proxy_read_timeout 35s', `proxy_read_timeout ${readTimeout}`],
   ];
   const file = join(folder, 'nginx.conf');
   writeFileSync(file, settings.reduce(fillIn, readFileSync(CONF, 'utf8')));
