@@ -105,8 +105,8 @@ function machine(): string {
 
 /** What is installed; Go and the C compiler are the system's. */
 function versions(): string {
-  const { '': direct, ...all } = packages.packages;
-  const found = new Map(Object.entries(all).map(([path, { version }]) => [path, version]));
+  const { '': direct, ...installed } = packages.packages;
+  const found = new Map(Object.entries(installed).map(([path, { version }]) => [path, version]));
   const names = Object.keys({ ...direct.optionalDependencies, ...direct.dependencies });
   return names.map((name) => `${name} ${found.get(`node_modules/${name}`)}`).join(', ');
 }
