@@ -1,4 +1,4 @@
-/** Prints what a message costs a page: `subscribe` beside a bare EventSource, each in turn, in Chromium. */
+// Prints what a message costs a page: `subscribe` beside a bare EventSource, each in turn, in Chromium.
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { transformWithOxc } from 'vite';
 import type { subscribe } from '../client/subscribe.ts';
 import { launchBrowser } from '../test/support/browser.ts';
+import { median, printTable, spread } from './report.ts';
 
 const ROUNDS = 5;
 const MESSAGES = 40_000;
@@ -35,9 +36,11 @@ try {
       if (round > 0) times[name].push((1000 * ms) / MESSAGES); // the first round warms up
     }
   }
-  const [ours, bare] = [median(times.subscribe), median(times.EventSource)];
-  console.log(
-    `a message: subscribe ${ours.toFixed(1)} µs, a bare EventSource ${bare.toFixed(1)} µs, ratio ${(ours / bare).toFixed(2)}`,
+  const ratios = times.subscribe.map((time, round) => time / (times.EventSource[round] ?? NaN));
+  printTable(
+    'The client in Chromium: µs a message, of many that arrive at once',
+    ['`subscribe`', 'a bare EventSource', 'ratio'],
+    [[spread(times.subscribe), spread(times.EventSource), median(ratios).toFixed(2)]],
   );
 } finally {
   await browser.close();
@@ -63,10 +66,6 @@ function run([name, messages]: readonly ['subscribe' | 'EventSource', number]): 
     const opened = name === 'subscribe' ? window.subscribe('/stream', handlers) : new EventSource('/stream');
     if (opened instanceof EventSource) opened.addEventListener('message', handlers.message);
   });
-}
-
-function median(numbers: number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN;
 }
 
 declare global {

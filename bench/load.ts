@@ -1,135 +1,155 @@
-// The load, in a process of its own: any number of clients of one server. It checks every number that it
-// receives, and takes its orders from processes.ts.
+// Many clients of one server, in a process of its own. They check every number that arrives, as measure.ts asks.
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What this process can be told to do. It answers each order with a message when it is done. */
-export type Order =
-  | { do: 'open'; port: number; clients: number; overMs: number; tickMs: number; reconnects: boolean }
-  | { do: 'close' }
-  | { do: 'measure'; forMs: number }
-  | { do: 'return' };
-
-/** What arrived while `measure` lasted. */
-export interface Received {
-  frames: number;
+/** What one server did in one round. */
+export interface Sample {
+  /** CPU of the server per frame, in µs. */
+  cpu: number;
+  /** By how much the server's resident memory grew, in kB per open connection. */
+  kilobytes: number;
   /** The 99th percentile of how much later than due frames arrived, in milliseconds. */
   latenessMs: number;
   /** Numbers that were left out, and numbers that are overdue by more than a tick. */
   lost: number;
-  /** CPU that the load itself used, as a part of a core. Near 1, the load is the limit and not the server. */
+  /** CPU of the load, as a part of a core. Near 1, the load is the limit and not the server. */
   core: number;
 }
 
-/** How clients that lost their server came back. */
-export interface Returned {
+/** How clients whose server was killed came back. */
+export interface Storm {
   /** Most connections within 100 ms. */
   busiest: number;
-  /** From the first lost connection until the last client had its next number, in milliseconds. */
-  lastAfterMs: number;
+  /** From the first lost connection until the last client had its next number, in seconds. */
+  lastAfterS: number;
   lost: number;
   /** Clients whose numbers began again at 1. */
   startedOver: number;
 }
 
-interface Client {
-  socket: Socket;
-  /** When this connection's clock started, as far as known: see `receive`. 0 until the headers arrive. */
-  startMs: number;
-  /** Numbers since then. */
-  ticks: number;
-  /** The last number, and so the last event ID. */
-  last: number;
-  rest: string;
-  reconnectionTimeMs: number;
-  startedOver: boolean;
-}
+type Client = ReturnType<typeof createClient>;
 
-const BATCH_MS = 5;
+const TICK_MS = 1000;
+/** Above this, the slowest servers are still accepting connections when the measuring begins. */
+const CONNECTS_PER_SECOND = 2500;
+const WARM_UP_CLIENTS = 500;
 const BUCKET_MS = 100;
 const ANSWER_MS = 60_000;
 /** Chrome's, for servers that send no `retry:`. Firefox waits 5 s, Safari 3 s. */
 const DEFAULT_RECONNECTION_TIME_MS = 3000;
-// Sockets are read one after another, so they share the memory that they read into.
+/** Sockets are read one after another, so they share the memory that they read into. */
 const buffer = Buffer.allocUnsafe(64 * 1024);
 
+const [port = 0, pid = 0, count = 0, measuredMs = 0] = process.argv.slice(2).map(Number);
+const isStorm = measuredMs === 0;
 let clients: Client[] = [];
-let tickMs = 1000;
 let latenessMs: number[] = [];
 let skipped = 0;
 let cutAtMs = 0;
-let reconnectsAtMs: number[] = [];
+const reconnectsAtMs: number[] = [];
 
-process.on('message', async (order: Order) => {
-  if (order.do === 'open') answer(await open(order));
-  if (order.do === 'close') answer(close());
-  if (order.do === 'measure') answer(await measure(order.forMs));
-  if (order.do === 'return') answer(await allReturned());
-});
-process.on('disconnect', () => process.exit());
+console.log(JSON.stringify(isStorm ? await storm() : await measure()));
+process.exit();
 
-function answer(message: Received | Returned | 'open' | 'closed'): void {
-  process.send?.(message);
-}
+/** Measures after code and heap have been warmed up. */
+async function measure(): Promise<Sample> {
+  await open(Math.min(WARM_UP_CLIENTS, count));
+  await sleep(TICK_MS);
+  for (const { socket } of clients) socket?.removeAllListeners('close').destroy();
+  clients = [];
+  await sleep(TICK_MS / 2);
+  const idleKilobytes = residentKilobytes();
 
-/** Connects evenly over `overMs`, a whole number of ticks, so that ticks spread evenly too. */
-async function open(order: Order & { do: 'open' }): Promise<'open'> {
-  tickMs = order.tickMs;
+  await open(count);
+  await sleep(TICK_MS);
+  [latenessMs, skipped] = [[], 0];
   const startMs = performance.now();
-  // Some servers send their headers with the first number only.
-  await until(() => {
-    const due = Math.min(
-      order.clients,
-      Math.ceil((order.clients * (performance.now() - startMs)) / order.overMs),
-    );
-    while (clients.length < due) clients.push(createClient(order));
-    return clients.length === order.clients && clients.every((client) => client.startMs > 0);
-  });
-  return 'open';
+  const before = cpuMicroseconds();
+  const own = process.cpuUsage();
+  await sleep(measuredMs);
+  const cpu = cpuMicroseconds() - before;
+  const { user, system } = process.cpuUsage(own);
+  const nowMs = performance.now();
+  const overdue = clients.map(({ startMs: from, ticks }) => Math.floor((nowMs - from) / TICK_MS) - 1 - ticks);
+  const frames = latenessMs.length;
+  return {
+    cpu: cpu / frames,
+    kilobytes: (residentKilobytes() - idleKilobytes) / count,
+    latenessMs: Float64Array.from(latenessMs).toSorted()[Math.floor(0.99 * (frames - 1))] ?? NaN,
+    lost: overdue.reduce((sum, numbers) => sum + Math.max(0, numbers), skipped),
+    core: (user + system) / 1000 / (nowMs - startMs),
+  };
 }
 
-function createClient({ port, reconnects }: Order & { do: 'open' }): Client {
-  const client: Client = {
-    socket: dial(0),
+/** Kills the server, which measure.ts starts again, and waits until each client has its next number. */
+async function storm(): Promise<Storm> {
+  await open(count);
+  await sleep(2 * TICK_MS);
+  process.kill(pid, 'SIGKILL');
+  await until(() => reconnectsAtMs.length >= count && clients.every(({ ticks }) => ticks > 0));
+  const inBuckets = reconnectsAtMs.map(
+    (fromMs) => reconnectsAtMs.filter((atMs) => atMs >= fromMs && atMs < fromMs + BUCKET_MS).length,
+  );
+  return {
+    busiest: Math.max(...inBuckets),
+    lastAfterS: (performance.now() - cutAtMs) / 1000,
+    lost: skipped,
+    startedOver: clients.filter(({ startedOver }) => startedOver).length,
+  };
+}
+
+/** Connects evenly over a whole number of ticks, so that ticks spread evenly too. */
+async function open(wanted: number): Promise<void> {
+  const overMs = Math.ceil(wanted / CONNECTS_PER_SECOND) * TICK_MS;
+  const startMs = performance.now();
+  await until(() => {
+    const due = Math.min(wanted, Math.ceil((wanted * (performance.now() - startMs)) / overMs));
+    while (clients.length < due) clients.push(createClient());
+    return due === wanted && clients.every((client) => client.startMs > 0);
+  });
+}
+
+function createClient() {
+  const client = {
+    socket: undefined as Socket | undefined,
+    /** When this connection's clock started, as far as known: see `receive`. 0 until the headers arrive. */
     startMs: 0,
+    /** Numbers since then. */
     ticks: 0,
+    /** The last number, and so the last event ID. */
     last: 0,
     rest: '',
     reconnectionTimeMs: DEFAULT_RECONNECTION_TIME_MS,
     startedOver: false,
   };
+  dial();
   return client;
 
-  function dial(lastEventId: number): Socket {
-    const socket = connect({ port, host: '127.0.0.1', onread: { buffer, callback } });
-    const resume = lastEventId > 0 ? `Last-Event-ID: ${lastEventId}\r\n` : '';
-    socket.write(`GET /count HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${resume}\r\n`);
-    if (lastEventId > 0) socket.on('connect', () => reconnectsAtMs.push(performance.now()));
-    // A server that is slow to accept connections has some reset by the system, before they are answered.
-    socket.on('error', (error) => reconnects || client.startMs === 0 || fail(String(error)));
-    socket.on('close', () => {
-      if (reconnects || client.startMs === 0) reconnect();
-      else fail('the server closed a connection');
-    });
-    return socket;
+  function dial(): void {
+    const resume = client.last > 0 ? `Last-Event-ID: ${client.last}\r\n` : '';
+    client.socket = connect({ port, host: '127.0.0.1', onread: { buffer, callback } })
+      .on('connect', () => client.last > 0 && reconnectsAtMs.push(performance.now()))
+      .on('error', () => {}) // `close` follows
+      .on('close', reconnect);
+    client.socket.write(
+      `GET /count HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${resume}\r\n`,
+    );
   }
 
   // "Wait a delay equal to the reconnection time of the event source": HTML, section 9.2, and no backoff.
   function reconnect(): void {
+    // A server that is slow to accept connections has some reset by the system, before they are answered.
+    if (!isStorm && client.startMs > 0) fail('the server closed a connection');
     if (client.last > 0) cutAtMs ||= performance.now();
     Object.assign(client, { startMs: 0, ticks: 0, rest: '' });
-    setTimeout(() => (client.socket = dial(client.last)), client.reconnectionTimeMs);
+    setTimeout(dial, client.reconnectionTimeMs);
   }
 
   function callback(bytes: number): boolean {
     receive(client, client.rest + buffer.toString('latin1', 0, bytes), performance.now());
     return true;
   }
-}
-
-function close(): 'closed' {
-  for (const { socket } of clients) socket.removeAllListeners('close').destroy();
-  clients = [];
-  return 'closed';
 }
 
 /**
@@ -155,8 +175,8 @@ function receive(client: Client, text: string, nowMs: number): void {
     check(client, Number(text.slice(from + 5, to)));
     read = to + 1;
     client.ticks += 1;
-    client.startMs = Math.min(client.startMs, nowMs - client.ticks * tickMs);
-    latenessMs.push(nowMs - client.startMs - client.ticks * tickMs);
+    client.startMs = Math.min(client.startMs, nowMs - client.ticks * TICK_MS);
+    latenessMs.push(nowMs - client.startMs - client.ticks * TICK_MS);
   }
   client.rest = text.slice(Math.max(read, text.length - 64));
 }
@@ -169,47 +189,28 @@ function check(client: Client, n: number): void {
   client.last = n;
 }
 
-async function measure(forMs: number): Promise<Received> {
-  latenessMs = [];
-  skipped = 0;
-  const cpu = process.cpuUsage();
-  const startMs = performance.now();
-  await new Promise((resolve) => setTimeout(resolve, forMs));
-  const { user, system } = process.cpuUsage(cpu);
-  const nowMs = performance.now();
-  const sorted = Float64Array.from(latenessMs).toSorted();
-  const overdue = clients.map((client) => Math.floor((nowMs - client.startMs) / tickMs) - 1 - client.ticks);
-  return {
-    frames: sorted.length,
-    latenessMs: sorted[Math.floor(0.99 * (sorted.length - 1))] ?? NaN,
-    lost: skipped + overdue.reduce((sum, numbers) => sum + Math.max(0, numbers), 0),
-    core: (user + system) / 1000 / (nowMs - startMs),
-  };
+/** The CPU that the server has used, with all of its threads, in µs. */
+function cpuMicroseconds(): number {
+  return readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => {
+    const [nanoseconds] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ');
+    return sum + Number(nanoseconds) / 1000;
+  }, 0);
 }
 
-/** Waits until each client, all of which have lost their connection, has its next number. */
-async function allReturned(): Promise<Returned> {
-  await until(() => reconnectsAtMs.length >= clients.length && clients.every(({ ticks }) => ticks > 0));
-  const inBuckets = reconnectsAtMs.map(
-    (fromMs) => reconnectsAtMs.filter((atMs) => atMs >= fromMs && atMs < fromMs + BUCKET_MS).length,
-  );
-  return {
-    busiest: Math.max(...inBuckets),
-    lastAfterMs: performance.now() - cutAtMs,
-    lost: skipped,
-    startedOver: clients.filter(({ startedOver }) => startedOver).length,
-  };
+/** The server's resident memory. Buffers of sockets are the kernel's, and not in it. */
+function residentKilobytes(): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }
 
 async function until(isDone: () => boolean): Promise<void> {
   const startMs = performance.now();
   while (!isDone()) {
     if (performance.now() - startMs > ANSWER_MS) fail(`expected all numbers within ${ANSWER_MS} ms`);
-    await new Promise((resolve) => setTimeout(resolve, BATCH_MS));
+    await sleep(5);
   }
 }
 
 function fail(line: string): never {
-  console.error(`load: ${line}`);
+  console.error(line);
   process.exit(1);
 }

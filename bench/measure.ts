@@ -1,84 +1,79 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuMicroseconds, residentKilobytes, startLoad, startServer } from './processes.ts';
+import { freePort, launch, ended, listening, type ServerProcess } from '../test/support/processes.ts';
+import type { Sample, Storm } from './load.ts';
 import type { Contender } from './servers.ts';
 
-/** Above this, the slowest servers are still accepting connections when the measuring begins. */
-const CONNECTS_PER_SECOND = 2500;
-const WARM_UP_CLIENTS = 500;
-const SETTLE_MS = 1000;
 /** Above this part of a core the load is late itself. */
 const FULL = 0.9;
 
-/** How many connections, and how often each gets a frame. */
-export interface Level {
-  connections: number;
-  tickMs: number;
-}
-
-/** What one server did at one level, in each round. */
-export interface Result extends Level {
+/** What one server did in each round. */
+export interface Result {
   contender: Contender;
-  rounds: Sample[];
+  samples: Sample[];
 }
 
-/** What one server did in one round. */
-export interface Sample {
-  /** CPU of the server per frame, in µs. */
-  cpu: number;
-  /** The 99th percentile of how late frames arrived. */
-  latenessMs: number;
-  lost: number;
-  /** By how much the server's resident memory has grown per open connection. */
-  kilobytes: number;
-}
+// So that the servers end, too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-/**
- * Measures each server at each level for `forMs`, all of them once before any of them again: what else the
- * machine does falls on all.
- */
+/** Measures each server once before any of them again: what else the machine does falls on all. */
 export async function measureInRounds(
   contenders: readonly Contender[],
-  levels: readonly Level[],
+  connections: number,
   rounds: number,
-  forMs: number,
+  measuredMs: number,
 ): Promise<Result[]> {
-  const results = contenders.flatMap((contender) =>
-    levels.map((level): Result => ({ contender, ...level, rounds: [] })),
-  );
-  for (let round = 1; round <= rounds; round += 1) {
-    for (const { contender, connections, tickMs, rounds: samples } of results) {
-      const { name, runtime } = contender;
-      console.error(`round ${round} of ${rounds}: ${name}, ${runtime}, ${connections} connections`);
-      samples.push(await measure(contender, { connections, tickMs }, forMs));
+  const results = contenders.map((contender): Result => ({ contender, samples: [] }));
+  for (let round = 1; round <= rounds; round++) {
+    // Every other round backwards, so that none is always measured behind the same one.
+    for (const { contender, samples } of round % 2 === 1 ? results : results.toReversed()) {
+      console.error(`round ${round} of ${rounds}: ${contender.name}, ${contender.runtime}`);
+      const server = await start(contender);
+      try {
+        const sample = await load<Sample>(server, connections, measuredMs);
+        if (sample.core > FULL)
+          console.error(`the load used ${sample.core.toFixed(2)} of its core: it may be late`);
+        samples.push(sample);
+      } finally {
+        await server.stop();
+      }
     }
   }
   return results;
 }
 
-/** Measures after code and heap have been warmed up. */
-async function measure(contender: Contender, level: Level, forMs: number): Promise<Sample> {
-  const { connections, tickMs } = level;
-  const server = await startServer(contender.command, tickMs);
-  const load = startLoad(server.port, tickMs);
-  const pid = server.child.pid ?? NaN;
+/** Kills a server that has clients with `kill -9`, starts it again, and watches the clients come back. */
+export async function measureStorm(contender: Contender, clients: number): Promise<Storm> {
+  const port = await freePort();
+  const server = await start(contender, port);
+  const storm = load<Storm>(server, clients);
+  const next = ended(server.child, server.output).then(() => start(contender, port));
   try {
-    await load.open(Math.min(WARM_UP_CLIENTS, connections), tickMs);
-    await sleep(SETTLE_MS);
-    await load.close();
-    await sleep(SETTLE_MS / 2);
-    const idleKilobytes = residentKilobytes(pid);
-
-    const ticks = Math.ceil(((connections / CONNECTS_PER_SECOND) * 1000) / tickMs);
-    await load.open(connections, ticks * tickMs);
-    await sleep(Math.max(SETTLE_MS, tickMs));
-    const before = cpuMicroseconds(pid);
-    const { frames, latenessMs, lost, core } = await load.measure(forMs);
-    const cpu = (cpuMicroseconds(pid) - before) / frames;
-    const kilobytes = (residentKilobytes(pid) - idleKilobytes) / connections;
-    if (core > FULL) console.error(`the load used ${core.toFixed(2)} of its core: lateness may be its own`);
-    return { cpu, latenessMs, lost, kilobytes };
+    return await storm;
   } finally {
-    await load.stop();
     await server.stop();
+    await (await next).stop();
   }
+}
+
+/** Starts a server that sends a number a second on each connection, and waits until it listens. */
+function start({ command, folder }: Contender, port = 0): Promise<ServerProcess> {
+  const env = { PORT: String(port), MAX_CONNECTIONS: '1000000', NODE_ENV: 'production', GOMAXPROCS: '1' };
+  return listening(launch(onCore(0, command), { env, folder }));
+}
+
+/** Puts clients on a server; without `measuredMs` it is killed by them. */
+async function load<Answer>(
+  { child, port }: ServerProcess,
+  clients: number,
+  measuredMs = 0,
+): Promise<Answer> {
+  const args = [port, child.pid, clients, measuredMs].map(String);
+  const clientsProcess = launch(onCore(1, [process.execPath, '--import', 'tsx', 'bench/load.ts', ...args]));
+  const { code, output } = await ended(clientsProcess.child, clientsProcess.output);
+  if (code !== 0) throw new Error(`the load ended: ${output}`);
+  return JSON.parse(output);
+}
+
+/** The server has a core of its own, and the load another. */
+function onCore(core: number, command: readonly string[]): readonly string[] {
+  return ['taskset', '-c', String(core), ...command];
 }

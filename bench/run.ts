@@ -1,149 +1,112 @@
-// Measures everything in bench/README.md and prints it as Markdown. --quick tries the bench itself; its
-// figures mean little.
-import { existsSync } from 'node:fs';
-import { cpus, release } from 'node:os';
-import { join } from 'node:path';
-import { goals } from './goals.ts';
-import { measureInRounds } from './measure.ts';
+// Prints what bench/README.md says, as Markdown. --quick tries the bench itself: its figures mean little.
+import { availableParallelism, cpus, release } from 'node:os';
+import { resolve } from 'node:path';
+import type { Sample } from './load.ts';
+import { measureInRounds, measureStorm, type Result } from './measure.ts';
 import packages from './package-lock.json' with { type: 'json' };
-import { hasProc, isPinned, openFilesLimit } from './processes.ts';
-import { count, fixed, label, median, printTable, ratios, spread, typical } from './report.ts';
-import { BASELINE, baselines, nodeServers, otherRuntimes, THIS_SERVER, TUTORIAL } from './servers.ts';
-import { measureStorm } from './storm.ts';
+import { fixed, median, printTable, spread } from './report.ts';
+import { BASELINE, type Contender, nodeServers, otherServers, THIS_SERVER, TUTORIAL } from './servers.ts';
 
-const quick = process.argv.includes('--quick');
-const currentNode = Number.parseInt(process.versions.node, 10);
-const nodes = quick ? [currentNode] : [20, 22, 24];
-/** The version that all servers of Node run on in the main table. */
-const mainNode = nodes.at(-1) ?? currentNode;
-const rounds = quick ? 1 : 3;
-const measureMs = quick ? 1000 : 3000;
-const main = { connections: quick ? 500 : 10_000, tickMs: 1000 };
-/** As many as the limit on open files allows; 28,232 ports are Linux's default for clients. */
-const most = Math.min(openFilesLimit() - 200, 28_000);
-/** Beside the main one: fewer and more connections, and the same frames a second in all. */
-const levels = (quick ? [] : [1000, most]).map((connections) => ({
-  connections,
-  tickMs: (connections * main.tickMs) / main.connections,
-}));
-const stormServers = [THIS_SERVER, TUTORIAL];
-const stormClients = quick ? 500 : 5000;
-
-if (!existsSync(join(import.meta.dirname, '../dist/index.html'))) {
-  console.error('dist: expected the built page, found none. Run npm run build first');
+if (process.platform !== 'linux' || availableParallelism() < 2) {
+  console.error(
+    `bench: expected Linux with two cores, found ${process.platform} with ${availableParallelism()}`,
+  );
   process.exit(1);
 }
-if (!hasProc) console.error('skipped CPU and memory: expected Linux, which has /proc');
 
 const started = performance.now();
-const onNode = nodes.flatMap(nodeServers).filter(({ name }) => !quick || stormServers.includes(name));
-const inMain = onNode.filter(({ name, runtime }) => name === THIS_SERVER || runtime === `Node ${mainNode}`);
-const onOtherNodes = onNode.filter((contender) => !inMain.includes(contender));
-const ofC = baselines();
+const quick = process.argv.includes('--quick');
+/** The folder of another checkout of this project, to compare this server with. */
+const old = process.env['BENCH_OLD'];
+const OLD = 'the old one';
+const NODES = quick ? [24] : [20, 22, 24];
+/** The version that all servers of Node run on in the first table. */
+const MAIN = 'Node 24';
+const [connections, stormClients, measuredMs] = quick ? [500, 500, 1000] : [10_000, 5000, 3000];
+const rounds = quick ? 1 : old === undefined ? 3 : 5;
 
-const contenders = [...inMain, ...(quick ? [] : otherRuntimes()), ...(quick ? ofC.slice(-1) : ofC)];
-const results = await measureInRounds(contenders, [main], rounds, measureMs);
+const onNode = NODES.flatMap(nodeServers);
+const ours = onNode.filter(({ name }) => name === THIS_SERVER);
+const others = onNode.filter((server) => !ours.includes(server));
+const first =
+  old === undefined
+    ? [...ours, ...others.filter(({ runtime }) => runtime === MAIN), ...otherServers()]
+    : ours.flatMap((server) => [server, { ...server, name: OLD, folder: resolve(old) }]);
+const results = await measureInRounds(first, connections, rounds, measuredMs);
 
 console.log(`${new Date().toISOString().slice(0, 10)}, ${machine()}; ${versions()}.`);
 console.log(quick ? 'A quick run: its figures mean little.' : `Medians of ${rounds} rounds (least – most).`);
-
-const baseline = results.find(({ contender }) => contender.name === BASELINE);
+const beside = old === undefined ? `× the ${BASELINE}` : `× ${OLD}`;
 printTable(
-  `${count(main.connections)} connections, a frame a second each`,
-  ['server', 'CPU per frame, µs', '× the baseline', 'kB a connection', 'p99 late, ms', 'frames lost'],
+  `${connections.toLocaleString('en')} connections, a frame a second each`,
+  ['server', 'CPU per frame, µs', beside, 'kB a connection', 'p99 late, ms', beside, 'frames lost'],
   results.map((result) => [
-    label(result.contender),
-    spread(result.rounds.map(({ cpu }) => cpu)),
-    fixed(median(ratios(result, baseline)), 2),
-    fixed(typical(result, 'kilobytes')),
-    fixed(typical(result, 'latenessMs')),
-    count(result.rounds.reduce((sum, { lost }) => sum + lost, 0)),
+    `${result.contender.name}, ${result.contender.runtime}`,
+    spread(all(result, 'cpu')),
+    ratio(result, 'cpu'),
+    spread(all(result, 'kilobytes')),
+    spread(all(result, 'latenessMs')),
+    ratio(result, 'latenessMs'),
+    String(all(result, 'lost').reduce((sum, lost) => sum + lost)),
   ]),
 );
 
-const byNode = [...results, ...(await measureInRounds(onOtherNodes, [main], 1, measureMs))];
-printTable(
-  'Memory by the version of Node, kB a connection',
-  ['server', ...nodes.map((version) => `Node ${version}`)],
-  [...new Set(onNode.map(({ name }) => name))].map((name) => [
-    name,
-    ...nodes.map((version) => {
-      const runtime = `Node ${version}`;
-      const result = byNode.find(({ contender }) => contender.name === name && contender.runtime === runtime);
-      return fixed(typical(result, 'kilobytes'));
-    }),
-  ]),
-);
+if (old === undefined) {
+  const onOtherNodes = others.filter(({ runtime }) => runtime !== MAIN);
+  results.push(...(await measureInRounds(onOtherNodes, connections, 1, measuredMs)));
+  printTable(
+    'Memory by the version of Node, kB a connection',
+    ['server', ...NODES.map((version) => `Node ${version}`)],
+    [...new Set(onNode.map(({ name }) => name))].map((name) => [
+      name,
+      ...NODES.map((version) => {
+        const result = find((server) => server.name === name && server.runtime === `Node ${version}`);
+        return result === undefined ? '' : fixed(median(all(result, 'kilobytes')));
+      }),
+    ]),
+  );
 
-const grown = results.filter(
-  ({ contender: { name, runtime } }) =>
-    name === BASELINE || (name === THIS_SERVER && runtime === `Node ${mainNode}`),
-);
-const atOtherLevels = await measureInRounds(
-  grown.map(({ contender }) => contender),
-  levels,
-  rounds,
-  measureMs,
-);
-const byConnections = [...grown, ...atOtherLevels].toSorted((a, b) => a.connections - b.connections);
-printTable(
-  `${count(main.connections)} frames a second in all: CPU per frame, µs, by the number of connections`,
-  ['server', ...new Set(byConnections.map(({ connections }) => count(connections)))],
-  grown.map(({ contender }) => [
-    label(contender),
-    ...byConnections
-      .filter((result) => result.contender === contender)
-      .map((result) => spread(result.rounds.map(({ cpu }) => cpu))),
-  ]),
-);
-
-const stormRows: string[][] = [];
-for (const contender of inMain.filter(
-  ({ name, runtime }) => runtime === `Node ${mainNode}` && stormServers.includes(name),
-)) {
-  const { busiest, lastAfterMs, lost, startedOver } = await measureStorm(contender, stormClients);
-  stormRows.push([
-    label(contender),
-    count(busiest),
-    fixed(lastAfterMs / 1000),
-    count(lost),
-    count(startedOver),
-  ]);
+  const stormRows: string[][] = [];
+  const isInStorm = ({ name, runtime }: Contender): boolean =>
+    [THIS_SERVER, TUTORIAL].includes(name) && runtime === MAIN;
+  for (const contender of onNode.filter(isInStorm)) {
+    const { busiest, lastAfterS, lost, startedOver } = await measureStorm(contender, stormClients);
+    const name = `${contender.name}, ${contender.runtime}`;
+    stormRows.push([name, String(busiest), fixed(lastAfterS), String(lost), String(startedOver)]);
+  }
+  printTable(
+    `The storm: ${stormClients.toLocaleString('en')} clients, whose server is killed and started again`,
+    ['server', 'connections in 100 ms, at most', 'all back after, s', 'numbers lost', 'clients back at 1'],
+    stormRows,
+  );
+  await import('./client.ts');
 }
-printTable(
-  `The storm: ${count(stormClients)} clients, whose server is killed and started again`,
-  [
-    'server',
-    'connections in the busiest 100 ms',
-    'last client is back after, s',
-    'numbers lost',
-    'clients that began again at 1',
-  ],
-  stormRows,
-);
-
-console.log(`\n**Goals**\n\n${goals(results, byNode, byConnections).join('\n')}`);
 console.log(`\nMeasured in ${fixed((performance.now() - started) / 60_000)} minutes.`);
 
+function all({ samples }: Result, what: keyof Sample): number[] {
+  return samples.map((sample) => sample[what]);
+}
+
+function find(isWanted: (contender: Contender) => boolean): Result | undefined {
+  return results.find(({ contender }) => isWanted(contender));
+}
+
+/** The median of a result's ratios, round by round, to the baseline's or the old server's. */
+function ratio(result: Result, what: keyof Sample): string {
+  const { runtime } = result.contender;
+  const other = find(({ name, runtime: its }) => name === BASELINE || (name === OLD && its === runtime));
+  const ratios = all(result, what).map((value, i) => value / (other?.samples[i]?.[what] ?? NaN));
+  return median(ratios).toFixed(2);
+}
+
 function machine(): string {
-  const cores = isPinned ? 'one for the server, one for the load' : 'shared by the server and the load';
-  return `${cpus()[0]?.model}, ${cpus().length} cores, ${cores}, ${process.platform} ${release()}`;
+  return `${cpus()[0]?.model}, a core for the server, one for the load, Linux ${release()}`;
 }
 
 /** What is installed; Go and the C compiler are the system's. */
 function versions(): string {
-  const names = [
-    'node20',
-    'node22',
-    'node24',
-    '@fastify/sse',
-    'fastify',
-    'better-sse',
-    'express',
-    'hono',
-    '@hono/node-server',
-    '@oven/bun-linux-x64',
-    '@deno/linux-x64-glibc',
-  ] as const;
-  return names.map((name) => `${name} ${packages.packages[`node_modules/${name}`].version}`).join(', ');
+  const { '': direct, ...installed } = packages.packages;
+  const found = new Map(Object.entries(installed).map(([path, { version }]) => [path, version]));
+  const names = Object.keys({ ...direct.optionalDependencies, ...direct.dependencies });
+  return names.map((name) => `${name} ${found.get(`node_modules/${name}`)}`).join(', ');
 }

@@ -1,16 +1,13 @@
 // https://bun.com/docs/guides/http/sse
-const TICK_MS = Number(process.env.TICK_MS ?? 1000);
-const PORT = Number(process.env.PORT ?? 0);
-
 const { port } = Bun.serve({
-  port: PORT,
+  port: 0,
   routes: {
     '/count': (request, server) => {
       server.timeout(request, 0);
       return new Response(
         async function* () {
           for (let count = 1; ; count += 1) {
-            await Bun.sleep(TICK_MS);
+            await Bun.sleep(1000);
             yield `id: ${count}\ndata: ${count}\n\n`;
           }
         },

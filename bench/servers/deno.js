@@ -1,6 +1,4 @@
 // https://docs.deno.com/examples/http_server_sse/
-const TICK_MS = Number(Deno.env.get('TICK_MS') ?? 1000);
-const PORT = Number(Deno.env.get('PORT') ?? 0);
 const encoder = new TextEncoder();
 
 function handler() {
@@ -11,7 +9,7 @@ function handler() {
       interval = setInterval(() => {
         count += 1;
         controller.enqueue(encoder.encode(`id: ${count}\ndata: ${count}\n\n`));
-      }, TICK_MS);
+      }, 1000);
     },
     cancel() {
       clearInterval(interval);
@@ -23,4 +21,4 @@ function handler() {
 }
 
 const onListen = ({ port }) => console.log(`http://localhost:${port}`);
-Deno.serve({ port: PORT, onListen }, handler);
+Deno.serve({ port: 0, onListen }, handler);

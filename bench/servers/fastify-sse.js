@@ -2,9 +2,6 @@
 import sse from '@fastify/sse';
 import Fastify from 'fastify';
 
-const TICK_MS = Number(process.env.TICK_MS ?? 1000);
-const PORT = Number(process.env.PORT ?? 0);
-
 const fastify = Fastify();
 await fastify.register(sse);
 
@@ -15,9 +12,9 @@ fastify.get('/count', { sse: true }, async (_request, reply) => {
   const interval = setInterval(async () => {
     count += 1;
     if (reply.sse.isConnected) await reply.sse.send({ id: String(count), data: count });
-  }, TICK_MS);
+  }, 1000);
   reply.sse.onClose(() => clearInterval(interval));
 });
 
-await fastify.listen({ port: PORT, host: '127.0.0.1' });
+await fastify.listen({ port: 0, host: '127.0.0.1' });
 console.log(`http://localhost:${fastify.server.address().port}`);

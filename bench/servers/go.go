@@ -1,4 +1,4 @@
-// The standard library alone: a handler with a ticker.
+// The standard library: a handler with a ticker.
 package main
 
 import (
@@ -6,21 +6,16 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"time"
 )
 
 func main() {
-	tickMs, err := strconv.Atoi(os.Getenv("TICK_MS"))
-	if err != nil {
-		tickMs = 1000
-	}
 	http.HandleFunc("/count", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-cache")
 		flusher := w.(http.Flusher)
 		flusher.Flush()
-		ticker := time.NewTicker(time.Duration(tickMs) * time.Millisecond)
+		ticker := time.NewTicker(time.Second)
 		defer ticker.Stop()
 		for count := 1; ; count++ {
 			select {
@@ -32,7 +27,7 @@ func main() {
 			}
 		}
 	})
-	listener, err := net.Listen("tcp", ":"+os.Getenv("PORT"))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -3,20 +3,17 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 
-const TICK_MS = Number(process.env.TICK_MS ?? 1000);
-const PORT = Number(process.env.PORT ?? 0);
-
 const app = new Hono();
 
 app.get('/count', (c) =>
   streamSSE(c, async (stream) => {
     let count = 0;
     while (!stream.aborted) {
-      await stream.sleep(TICK_MS);
+      await stream.sleep(1000);
       count += 1;
       await stream.writeSSE({ id: String(count), data: String(count) });
     }
   }),
 );
 
-serve({ fetch: app.fetch, port: PORT }, (info) => console.log(`http://localhost:${info.port}`));
+serve({ fetch: app.fetch, port: 0 }, (info) => console.log(`http://localhost:${info.port}`));

@@ -3,9 +3,6 @@
 import cors from 'cors';
 import express from 'express';
 
-const TICK_MS = Number(process.env.TICK_MS ?? 1000);
-const PORT = Number(process.env.PORT ?? 0);
-
 const app = express();
 app.use(cors());
 
@@ -19,11 +16,12 @@ app.get('/count', (request, response) => {
   const interval = setInterval(() => {
     count += 1;
     response.write(`id: ${count}\ndata: ${count}\n\n`);
-  }, TICK_MS);
+  }, 1000);
   request.on('close', () => {
     clearInterval(interval);
     response.end();
   });
 });
 
-const server = app.listen(PORT, () => console.log(`http://localhost:${server.address().port}`));
+const port = Number(process.env.PORT ?? 0);
+const server = app.listen(port, () => console.log(`http://localhost:${server.address().port}`));
