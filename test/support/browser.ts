@@ -63,5 +63,6 @@ export async function untilShown(page: Page, n: number): Promise<void> {
 export function launchBrowser(options: LaunchOptions = {}): Promise<Browser> {
   // Chromium has no sandbox for root, which is the user in CI containers.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  return chromium.launch({ executablePath: headlessPath, args, ...options });
+  const path = headlessPath === undefined ? {} : { executablePath: headlessPath };
+  return chromium.launch({ ...path, args, ...options });
 }

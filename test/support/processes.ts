@@ -40,7 +40,7 @@ export interface LaunchOptions {
   /** Added to the environment. */
   env?: NodeJS.ProcessEnv;
   /** Default: the project's folder. */
-  folder?: string;
+  folder?: string | undefined;
   /** What stops it. Default SIGKILL. */
   signal?: NodeJS.Signals;
   /** Whether it exchanges messages with this process. Default: no. */
