@@ -42,6 +42,10 @@ async function serveCompletion(controlEvents: boolean): Promise<string> {
   return `http://127.0.0.1:${port}/v1`;
 }
 
+function load(name: string): Promise<Record<string, CallableFunction>> {
+  return import(pathToFileURL(packages.resolve(name)).href);
+}
+
 interface Chunk {
   choices: { delta: { content?: string } }[];
 }
@@ -60,8 +64,6 @@ const READERS: Record<string, (baseURL: string) => Promise<string[]>> = {
     return read.filter((text) => text !== '');
   },
   async ai(baseURL) {
-    const load = (name: string): Promise<Record<string, CallableFunction>> =>
-      import(pathToFileURL(packages.resolve(name)).href);
     const [{ streamText }, { createOpenAI }] = await Promise.all([load('ai'), load('@ai-sdk/openai')]);
     const model: unknown = createOpenAI?.({ baseURL, apiKey: 'none' }).chat('m');
     let failure: unknown;

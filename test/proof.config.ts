@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** Left out of the short form, `PROOF=short npm run proof`, which has to fit into CI's five minutes. */
-const LONG = ['pitfalls', 'react', 'browsers', 'frameworks']
+const LONG = ['pitfalls', 'react', 'browsers', 'frameworks', 'aiSdks']
   .map((name) => `test/${name}.proof.ts`)
   .concat('examples/chat/*.proof.ts', 'examples/job/*.proof.ts');
 
