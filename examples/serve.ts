@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { createServer, STATUS_CODES, type ServerResponse } from 'node:http';
 import { basename, join } from 'node:path';
 import type { ErrorRequestHandler, Express, Response } from 'express';
+import type { ViteDevServer } from 'vite';
 
 /** On shutdown the open streams are closed at random times within this, so that not all clients return at once. */
 const DRAIN_WINDOW_MS = 3000;
@@ -14,7 +15,7 @@ const DRAIN_DEADLINE_MS = 5000;
  * open streams at random times within 3 s, and exits when the last connection has closed. Unless `NODE_ENV` is
  * `production`, it also serves the page beside `module`; restart to see edits.
  */
-export async function serve(app: Express, module: ImportMeta): Promise<void> {
+export function serve(app: Express, module: ImportMeta): void {
   if (realpathSync(process.argv[1] ?? '.') !== module.filename) return;
   const port = setting('PORT', 7000, 65_535);
   const open = new Set<ServerResponse>();
@@ -30,7 +31,7 @@ export async function serve(app: Express, module: ImportMeta): Promise<void> {
     const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS usually by AirPlay)' : '';
     fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 10}`);
   });
-  if (process.env['NODE_ENV'] !== 'production') await addPage(app, module.dirname);
+  if (process.env['NODE_ENV'] !== 'production') addPage(app, module.dirname);
   server.listen({ port, host: process.env['HOST'] || undefined }, () => {
     const address = server.address();
     if (address !== null && typeof address === 'object') console.log(`http://localhost:${address.port}`);
@@ -54,25 +55,32 @@ export const removeStyle = () => {};
 export const updateStyle = (_, textContent) =>
   document.head.append(Object.assign(document.createElement('style'), { textContent }));`;
 
-/** Serves the page in `folder` by Vite's middlewares, imported as late as this: production needs no Vite. */
-async function addPage(app: Express, folder: string): Promise<void> {
-  const vite = await import('vite');
-  const { middlewares } = await vite.createServer({
-    root: folder,
+/** Serves the page in `folder` by Vite's middlewares, imported at the first request: production needs no Vite. */
+function addPage(app: Express, folder: string): void {
+  let vite: Promise<ViteDevServer> | undefined;
+  app.get('/@vite/client', (_req, res) => void res.type('js').send(CLIENT));
+  app.get(/./, async (req, res, next) => {
+    vite ??= startVite(folder);
+    (await vite).middlewares(req, res, next);
+  });
+}
+
+async function startVite(root: string): Promise<ViteDevServer> {
+  const { createServer: create } = await import('vite');
+  return create({
+    root,
     configFile: false,
     appType: 'mpa', // a path without a file gets 404
     logLevel: 'warn',
-    cacheDir: join(folder, '..', 'node_modules', '.vite', basename(folder)),
+    cacheDir: join(root, '..', 'node_modules', '.vite', basename(root)),
     server: {
       middlewareMode: true,
       hmr: false,
       ws: false,
       watch: null,
-      fs: { allow: [join(folder, '../..')] },
+      fs: { allow: [join(root, '../..')] },
     },
   });
-  app.get('/@vite/client', (_req, res) => void res.type('js').send(CLIENT));
-  app.get(/./, middlewares);
 }
 
 /** A whole number from the environment. A bad value ends the process with one line. */

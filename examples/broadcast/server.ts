@@ -69,4 +69,4 @@ setInterval(() => {
   publish(name, Math.max(1, (prices[name] ?? 0) + Math.floor(Math.random() * 5) - 2));
 }, 1000 / MESSAGES_PER_SECOND);
 
-await serve(app, import.meta);
+serve(app, import.meta);

@@ -193,4 +193,4 @@ function topicOf(req: Request, id = String(req.params['id'])): string {
 }
 
 app.use(reportError);
-await serve(app, import.meta);
+serve(app, import.meta);

@@ -11,4 +11,4 @@ app.get('/clock', (req, res) => {
   });
 });
 
-await serve(app, import.meta);
+serve(app, import.meta);

@@ -153,4 +153,4 @@ function sessionOf(req: Request): Session | undefined {
   return session && Date.now() < session.endsAt ? session : undefined;
 }
 
-await serve(app, import.meta);
+serve(app, import.meta);

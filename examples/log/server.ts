@@ -57,4 +57,4 @@ app.post('/logs/:name', express.json({ limit: '16kb' }), async (req, res) => {
 });
 
 app.use(reportError);
-await serve(app, import.meta);
+serve(app, import.meta);
