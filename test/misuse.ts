@@ -25,6 +25,10 @@ export function misuse(): void {
   orders.send({ event: 'order', id: 'a1', data: 'tea' });
   orders.send({ event: 'ping', data: '' });
 
+  anything.send({ data: json(null) });
+  // @ts-expect-error Undefined has no JSON
+  anything.send({ data: json(undefined) });
+
   numbers.send({ data: 1 });
   numbers.send({ event: 'message', id: String(1), data: 1 });
   // @ts-expect-error Text for a number

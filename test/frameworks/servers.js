@@ -12,6 +12,7 @@ import express4 from 'express4';
 import Fastify from 'fastify';
 import { Hono } from 'hono';
 import Koa from 'koa';
+import serverless from 'serverless-http';
 import { openEventStream } from '../../server/eventStream.ts';
 
 const spans = new InMemorySpanExporter();
@@ -89,6 +90,11 @@ const servers = {
 };
 await fastify.ready();
 console.log(`injected ${JSON.stringify((await fastify.inject('/')).body)}`);
+const answer = await serverless((req, res) => openEventStream(req, res, source))(
+  { path: '/', headers: {} },
+  {},
+);
+console.log(`serverless ${JSON.stringify(answer.body)}`);
 for (const [name, server] of Object.entries(servers)) {
   server.listen(0, '127.0.0.1', () => console.log(`server ${server.address().port} ${name}`));
 }
