@@ -134,39 +134,26 @@ export function subscribe<E extends EventData<E> = Events>(
 
   connect();
   return {
-    pause,
-    resume,
-    drop,
-    close: () => close(),
-    handle,
+    pause: () => enter({ state: 'paused' }),
+    resume() {
+      if (status.state === 'paused' || status.state === 'reconnecting') reconnect();
+    },
+    drop() {
+      if (attach) fail();
+    },
+    close: () => enter({ state: 'closed' }),
+    handle(next) {
+      handlerOf = next as Handlers;
+      attach?.();
+    },
     get status() {
       return status;
     },
   };
 
-  function pause(): void {
-    if (status.state !== 'closed') enter({ state: 'paused' }, () => nothing);
-  }
-
-  function resume(): void {
-    if (status.state === 'paused' || status.state === 'reconnecting') reconnect();
-  }
-
-  function drop(): void {
-    if (attach) fail();
-  }
-
-  function close(refusal: Refusal = {}): void {
-    if (status.state !== 'closed') enter({ state: 'closed', ...refusal }, () => nothing);
-  }
-
-  function handle(next: AnyHandlers): void {
-    handlerOf = next as Handlers;
-    attach?.();
-  }
-
   /** Goes on to another phase: leaves this one, and begins that. It returns what ends it, as React's effects do. */
-  function enter(next: Status, phase: () => () => void): void {
+  function enter(next: Status, phase = (): (() => void) => nothing): void {
+    if (status.state === 'closed') return;
     leave();
     leave = phase();
     setStatus(next); // last, as `onStatus` may enter another
@@ -237,7 +224,7 @@ export function subscribe<E extends EventData<E> = Events>(
       try {
         handlerOf[type]?.(message);
       } finally {
-        if (type === END_EVENT) close();
+        if (type === END_EVENT) enter({ state: 'closed' });
       }
     }
 
@@ -298,7 +285,7 @@ export function subscribe<E extends EventData<E> = Events>(
   function answered(answer?: Answer): void {
     if (!answer) return wait();
     const refusal = { status: answer.status };
-    if (isFinal(answer.status)) return close(refusal);
+    if (isFinal(answer.status)) return enter({ state: 'closed', ...refusal });
     wait(isTelling(answer) ? refusal : {}, readRetryAfter(answer.headers));
   }
 
