@@ -67,10 +67,11 @@ export interface SubscribeOptions {
   lastEventId?: string | undefined;
   /**
    * The class that connects, for example one that sends a token in a header. Default: the global EventSource.
-   * Its instances dispatch `open`, `error` and the server's events, with `data` and `lastEventId`. `readyState`
-   * after an `error` is 0 if the instance reconnects by itself, and 2 if it does not. The error event may carry
-   * the answer's status as `code` or the answer as `response`; then no HEAD is sent. A `code` of 0, as in
-   * `Response.error()`, is a network failure.
+   * Its instances dispatch `open`, `error` and the server's events, with `data` and `lastEventId`, and keep a
+   * listener that is added again once, as every EventTarget does. `readyState` after an `error` is 0 if the
+   * instance reconnects by itself, and 2 if it does not. The error event may carry the answer's status as `code`
+   * or the answer as `response`; then no HEAD is sent. A `code` of 0, as in `Response.error()`, is a network
+   * failure.
    */
   EventSource?: EventSourceClass | undefined;
 }
@@ -130,7 +131,7 @@ export function subscribe<E extends EventData<E> = Events>(
   let attempt = 0;
   let patienceMs = staleAfterMs;
   let leave = nothing; // ends what the subscription does now
-  let attach: (() => void) | undefined; // adds missing listeners to the EventSource, while there is one
+  let attach: (() => void) | undefined; // while there is an EventSource: listens to what has a handler
 
   connect();
   return {
@@ -180,16 +181,13 @@ export function subscribe<E extends EventData<E> = Events>(
   }
 
   function listen(source: EventSourceLike): () => void {
-    const types = new Set<string>();
     let openedAt = Infinity;
     let heardAt = 0;
     let heardDate = 0; // unlike performance.now(), it advances while the machine sleeps
     let wasLost = false;
     heard();
-    on('open', opened);
-    on('error', failed);
-    attachHandlers();
-    attach = attachHandlers;
+    attach = listenToHandlers;
+    attach();
     const timer = setInterval(watch, WATCH_INTERVAL_MS);
     const unlisten = onPage(() => {
       if (status.state === 'reconnecting' || Date.now() - heardDate >= patienceMs) reconnect();
@@ -201,30 +199,27 @@ export function subscribe<E extends EventData<E> = Events>(
       source.close();
     };
 
-    function on(type: string, listener: (event: Event) => void): void {
-      if (types.has(type)) return;
-      types.add(type);
-      source.addEventListener(type, (event) => {
-        // A closed one may still fire: for messages in the same chunk, or in WebKit, which reopens it.
-        if (attach === attachHandlers) listener(event);
-        else source.close();
-      });
+    function listenToHandlers(): void {
+      const types = ['open', 'error', HEARTBEAT_EVENT, END_EVENT, ...Object.keys(handlerOf)];
+      for (const type of types) source.addEventListener(type, hear);
     }
 
-    function attachHandlers(): void {
-      for (const type of [...Object.keys(handlerOf), HEARTBEAT_EVENT, END_EVENT]) {
-        on(type, (event) => receive(type, event as MessageEvent<string>));
-      }
+    function hear(event: Event): void {
+      // A closed one may still fire: for messages in the same chunk, or in WebKit, which reopens it.
+      if (attach !== listenToHandlers) source.close();
+      else if (event.type === 'open') opened();
+      else if (event.type === 'error') failed(event);
+      else receive(event as MessageEvent<string>);
     }
 
-    function receive(type: string, message: MessageEvent<string>): void {
+    function receive(message: MessageEvent<string>): void {
       heard();
       patienceMs = staleAfterMs;
       lastEventId = message.lastEventId || lastEventId;
       try {
-        handlerOf[type]?.(message);
+        handlerOf[message.type]?.(message);
       } finally {
-        if (type === END_EVENT) enter({ state: 'closed' });
+        if (message.type === END_EVENT) enter({ state: 'closed' });
       }
     }
 
