@@ -124,7 +124,9 @@ export function subscribe<E extends EventData<E> = Events>(
   options: SubscribeOptions = {},
 ): Subscription {
   const { onStatus, staleAfterMs = 40_000, pauseWhenHidden = false, withCredentials = false } = options;
-  const Source = eventSourceOf(options);
+  const Source: EventSourceClass = options.EventSource ?? globalThis.EventSource;
+  if (!Source)
+    throw new Error('subscribe: expected a global EventSource or the option EventSource, found none');
   let handlerOf = handlers as Handlers;
   let { lastEventId = '' } = options;
   let status: Status = { state: 'connecting' };
@@ -258,17 +260,17 @@ export function subscribe<E extends EventData<E> = Events>(
   }
 
   /** The EventSource gave up. A browser's hides the status of the answer; HEAD finds it. */
-  function ask(event: Event & { code?: number; response?: Answer }): void {
+  function ask({ response, code = response?.status }: Event & { code?: number; response?: Response }): void {
     attempt += 1;
-    if (event.response) return answered(event.response);
-    if (event.code !== undefined) return answered({ status: event.code, headers: new Headers() });
+    if (code !== undefined) return answered(code, response?.headers);
     enter(reconnecting(), () => {
       const controller = new AbortController();
-      const timer = setTimeout(() => answered(), HEAD_TIMEOUT_MS);
+      const { signal } = controller;
+      const timer = setTimeout(answered, HEAD_TIMEOUT_MS);
       const unlisten = onPage(nothing);
-      void head(address, withCredentials, controller.signal)
-        .catch(nothing) // a failed request tells nothing
-        .then((answer) => controller.signal.aborted || answered(answer || undefined));
+      void head(address, withCredentials, signal).then(
+        (answer) => signal.aborted || answered(answer?.status, answer?.headers),
+      );
       return () => {
         clearTimeout(timer);
         unlisten();
@@ -277,14 +279,12 @@ export function subscribe<E extends EventData<E> = Events>(
     });
   }
 
-  function answered(answer?: Answer): void {
-    if (!answer) return wait();
-    const refusal = { status: answer.status };
-    if (isFinal(answer.status)) return enter({ state: 'closed', ...refusal });
-    wait(isTelling(answer) ? refusal : {}, readRetryAfter(answer.headers));
+  function answered(code = 0, headers = new Headers()): void {
+    if (isFinal(code)) return enter({ state: 'closed', status: code });
+    wait(isTelling(code, headers) ? { status: code } : {}, readRetryAfter(headers));
   }
 
-  function wait(refusal: Refusal = {}, retryAfterMs = 0): void {
+  function wait(refusal: { status?: number } = {}, retryAfterMs = 0): void {
     const delay = retryAfterMs + backoff(attempt);
     const dueAt = Date.now() + delay;
     enter({ state: 'reconnecting', attempt, dueAt, ...refusal }, () => {
@@ -319,7 +319,8 @@ export function subscribe<E extends EventData<E> = Events>(
 
   /** During an attempt: the status of the last refusal is kept until something else is known. */
   function reconnecting(): Status {
-    return { state: 'reconnecting', attempt, ...refusalIn(status) };
+    const kept = status.state === 'reconnecting' && status.status !== undefined && { status: status.status };
+    return { state: 'reconnecting', attempt, ...kept };
   }
 
   function address(): string {
@@ -342,25 +343,11 @@ function nothing(): void {}
 /** Handlers of any events. */
 type AnyHandlers = { readonly [Type in string]?: (message: never) => void };
 
-/** The status of a refusal, if known. */
-interface Refusal {
-  status?: number;
-}
-
-type Answer = Pick<Response, 'status' | 'headers'>;
-
 /** `readyState` of an EventSource (HTML, 9.2.2). */
 const OPEN = 1;
 const CLOSED = 2;
 
 const PAGE_EVENTS = ['visibilitychange', 'pagehide', 'pageshow', 'online'];
-
-function eventSourceOf(options: SubscribeOptions): EventSourceClass {
-  const found: EventSourceClass | undefined = options.EventSource ?? globalThis.EventSource;
-  if (!found)
-    throw new Error('subscribe: expected a global EventSource or the option EventSource, found none');
-  return found;
-}
 
 /** Reports an error as an uncaught one, without stopping the caller. */
 function report(error: unknown): void {
@@ -389,23 +376,23 @@ function backoff(attempt: number): number {
   return Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_START_MS * 2 ** (attempt - 1));
 }
 
-/** Asks for the status of a refusal. */
-async function head(address: () => string, withCredentials: boolean, signal: AbortSignal): Promise<Answer> {
-  return fetch(address(), {
-    method: 'HEAD',
-    headers: { Accept: 'text/event-stream' },
-    credentials: withCredentials ? 'include' : 'same-origin',
-    cache: 'no-store',
-    signal,
-  });
-}
-
-function refusalIn(status: Status): Refusal {
-  return status.state === 'reconnecting' && status.status !== undefined ? { status: status.status } : {};
+/** Asks for the status of a refusal. A request that fails tells nothing. */
+async function head(
+  url: () => string,
+  withCredentials: boolean,
+  signal: AbortSignal,
+): Promise<Response | undefined> {
+  const credentials = withCredentials ? 'include' : 'same-origin';
+  const headers = { Accept: 'text/event-stream' };
+  try {
+    return await fetch(url(), { method: 'HEAD', headers, credentials, cache: 'no-store', signal });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether the status explains the refusal. 405 and 501 say only that the server lacks HEAD. */
-function isTelling({ status, headers }: Answer): boolean {
+function isTelling(status: number, headers: Headers): boolean {
   const isStream = status === 200 && /^text\/event-stream/i.test(headers.get('Content-Type') ?? '');
   return !isStream && ![0, 405, 501].includes(status);
 }
