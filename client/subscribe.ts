@@ -67,10 +67,11 @@ export interface SubscribeOptions {
   lastEventId?: string | undefined;
   /**
    * The class that connects, for example one that sends a token in a header. Default: the global EventSource.
-   * Its instances dispatch `open`, `error` and the server's events, with `data` and `lastEventId`. `readyState`
-   * after an `error` is 0 if the instance reconnects by itself, and 2 if it does not. The error event may carry
-   * the answer's status as `code` or the answer as `response`; then no HEAD is sent. A `code` of 0, as in
-   * `Response.error()`, is a network failure.
+   * Its instances dispatch `open`, `error` and the server's events, with `data` and `lastEventId`, and keep a
+   * listener that is added again once, as every EventTarget does. `readyState` after an `error` is 0 if the
+   * instance reconnects by itself, and 2 if it does not. The error event may carry the answer's status as `code`
+   * or the answer as `response`; then no HEAD is sent. A `code` of 0, as in `Response.error()`, is a network
+   * failure.
    */
   EventSource?: EventSourceClass | undefined;
 }
@@ -123,50 +124,39 @@ export function subscribe<E extends EventData<E> = Events>(
   options: SubscribeOptions = {},
 ): Subscription {
   const { onStatus, staleAfterMs = 40_000, pauseWhenHidden = false, withCredentials = false } = options;
-  const Source = eventSourceOf(options);
+  const Source: EventSourceClass = options.EventSource ?? globalThis.EventSource;
+  if (!Source)
+    throw new Error('subscribe: expected a global EventSource or the option EventSource, found none');
   let handlerOf = handlers as Handlers;
   let { lastEventId = '' } = options;
   let status: Status = { state: 'connecting' };
   let attempt = 0;
   let patienceMs = staleAfterMs;
   let leave = nothing; // ends what the subscription does now
-  let attach: (() => void) | undefined; // adds missing listeners to the EventSource, while there is one
+  let attach: (() => void) | undefined; // while there is an EventSource: listens to what has a handler
 
   connect();
   return {
-    pause,
-    resume,
-    drop,
-    close: () => close(),
-    handle,
+    pause: () => enter({ state: 'paused' }),
+    resume() {
+      if (status.state === 'paused' || status.state === 'reconnecting') reconnect();
+    },
+    drop() {
+      if (attach) fail();
+    },
+    close: () => enter({ state: 'closed' }),
+    handle(next) {
+      handlerOf = next as Handlers;
+      attach?.();
+    },
     get status() {
       return status;
     },
   };
 
-  function pause(): void {
-    if (status.state !== 'closed') enter({ state: 'paused' }, () => nothing);
-  }
-
-  function resume(): void {
-    if (status.state === 'paused' || status.state === 'reconnecting') reconnect();
-  }
-
-  function drop(): void {
-    if (attach) fail();
-  }
-
-  function close(refusal: Refusal = {}): void {
-    if (status.state !== 'closed') enter({ state: 'closed', ...refusal }, () => nothing);
-  }
-
-  function handle(next: AnyHandlers): void {
-    handlerOf = next as Handlers;
-    attach?.();
-  }
-
   /** Goes on to another phase: leaves this one, and begins that. It returns what ends it, as React's effects do. */
-  function enter(next: Status, phase: () => () => void): void {
+  function enter(next: Status, phase = (): (() => void) => nothing): void {
+    if (status.state === 'closed') return;
     leave();
     leave = phase();
     setStatus(next); // last, as `onStatus` may enter another
@@ -193,16 +183,13 @@ export function subscribe<E extends EventData<E> = Events>(
   }
 
   function listen(source: EventSourceLike): () => void {
-    const types = new Set<string>();
     let openedAt = Infinity;
     let heardAt = 0;
     let heardDate = 0; // unlike performance.now(), it advances while the machine sleeps
     let wasLost = false;
     heard();
-    on('open', opened);
-    on('error', failed);
-    attachHandlers();
-    attach = attachHandlers;
+    attach = listenToHandlers;
+    attach();
     const timer = setInterval(watch, WATCH_INTERVAL_MS);
     const unlisten = onPage(() => {
       if (status.state === 'reconnecting' || Date.now() - heardDate >= patienceMs) reconnect();
@@ -214,30 +201,27 @@ export function subscribe<E extends EventData<E> = Events>(
       source.close();
     };
 
-    function on(type: string, listener: (event: Event) => void): void {
-      if (types.has(type)) return;
-      types.add(type);
-      source.addEventListener(type, (event) => {
-        // A closed one may still fire: for messages in the same chunk, or in WebKit, which reopens it.
-        if (attach === attachHandlers) listener(event);
-        else source.close();
-      });
+    function listenToHandlers(): void {
+      const types = ['open', 'error', HEARTBEAT_EVENT, END_EVENT, ...Object.keys(handlerOf)];
+      for (const type of types) source.addEventListener(type, hear);
     }
 
-    function attachHandlers(): void {
-      for (const type of [...Object.keys(handlerOf), HEARTBEAT_EVENT, END_EVENT]) {
-        on(type, (event) => receive(type, event as MessageEvent<string>));
-      }
+    function hear(event: Event): void {
+      // A closed one may still fire: for messages in the same chunk, or in WebKit, which reopens it.
+      if (attach !== listenToHandlers) source.close();
+      else if (event.type === 'open') opened();
+      else if (event.type === 'error') failed(event);
+      else receive(event as MessageEvent<string>);
     }
 
-    function receive(type: string, message: MessageEvent<string>): void {
+    function receive(message: MessageEvent<string>): void {
       heard();
       patienceMs = staleAfterMs;
       lastEventId = message.lastEventId || lastEventId;
       try {
-        handlerOf[type]?.(message);
+        handlerOf[message.type]?.(message);
       } finally {
-        if (type === END_EVENT) close();
+        if (message.type === END_EVENT) enter({ state: 'closed' });
       }
     }
 
@@ -276,17 +260,17 @@ export function subscribe<E extends EventData<E> = Events>(
   }
 
   /** The EventSource gave up. A browser's hides the status of the answer; HEAD finds it. */
-  function ask(event: Event & { code?: number; response?: Answer }): void {
+  function ask({ response, code = response?.status }: Event & { code?: number; response?: Response }): void {
     attempt += 1;
-    if (event.response) return answered(event.response);
-    if (event.code !== undefined) return answered({ status: event.code, headers: new Headers() });
+    if (code !== undefined) return answered(code, response?.headers);
     enter(reconnecting(), () => {
       const controller = new AbortController();
-      const timer = setTimeout(() => answered(), HEAD_TIMEOUT_MS);
+      const { signal } = controller;
+      const timer = setTimeout(answered, HEAD_TIMEOUT_MS);
       const unlisten = onPage(nothing);
-      void head(address, withCredentials, controller.signal)
-        .catch(nothing) // a failed request tells nothing
-        .then((answer) => controller.signal.aborted || answered(answer || undefined));
+      void head(address, withCredentials, signal).then(
+        (answer) => signal.aborted || answered(answer?.status, answer?.headers),
+      );
       return () => {
         clearTimeout(timer);
         unlisten();
@@ -295,14 +279,12 @@ export function subscribe<E extends EventData<E> = Events>(
     });
   }
 
-  function answered(answer?: Answer): void {
-    if (!answer) return wait();
-    const refusal = { status: answer.status };
-    if (isFinal(answer.status)) return close(refusal);
-    wait(isTelling(answer) ? refusal : {}, readRetryAfter(answer.headers));
+  function answered(code = 0, headers = new Headers()): void {
+    if (isFinal(code)) return enter({ state: 'closed', status: code });
+    wait(isTelling(code, headers) ? { status: code } : {}, readRetryAfter(headers));
   }
 
-  function wait(refusal: Refusal = {}, retryAfterMs = 0): void {
+  function wait(refusal: { status?: number } = {}, retryAfterMs = 0): void {
     const delay = retryAfterMs + backoff(attempt);
     const dueAt = Date.now() + delay;
     enter({ state: 'reconnecting', attempt, dueAt, ...refusal }, () => {
@@ -337,7 +319,8 @@ export function subscribe<E extends EventData<E> = Events>(
 
   /** During an attempt: the status of the last refusal is kept until something else is known. */
   function reconnecting(): Status {
-    return { state: 'reconnecting', attempt, ...refusalIn(status) };
+    const kept = status.state === 'reconnecting' && status.status !== undefined && { status: status.status };
+    return { state: 'reconnecting', attempt, ...kept };
   }
 
   function address(): string {
@@ -360,25 +343,11 @@ function nothing(): void {}
 /** Handlers of any events. */
 type AnyHandlers = { readonly [Type in string]?: (message: never) => void };
 
-/** The status of a refusal, if known. */
-interface Refusal {
-  status?: number;
-}
-
-type Answer = Pick<Response, 'status' | 'headers'>;
-
 /** `readyState` of an EventSource (HTML, 9.2.2). */
 const OPEN = 1;
 const CLOSED = 2;
 
 const PAGE_EVENTS = ['visibilitychange', 'pagehide', 'pageshow', 'online'];
-
-function eventSourceOf(options: SubscribeOptions): EventSourceClass {
-  const found: EventSourceClass | undefined = options.EventSource ?? globalThis.EventSource;
-  if (!found)
-    throw new Error('subscribe: expected a global EventSource or the option EventSource, found none');
-  return found;
-}
 
 /** Reports an error as an uncaught one, without stopping the caller. */
 function report(error: unknown): void {
@@ -407,23 +376,23 @@ function backoff(attempt: number): number {
   return Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_START_MS * 2 ** (attempt - 1));
 }
 
-/** Asks for the status of a refusal. */
-async function head(address: () => string, withCredentials: boolean, signal: AbortSignal): Promise<Answer> {
-  return fetch(address(), {
-    method: 'HEAD',
-    headers: { Accept: 'text/event-stream' },
-    credentials: withCredentials ? 'include' : 'same-origin',
-    cache: 'no-store',
-    signal,
-  });
-}
-
-function refusalIn(status: Status): Refusal {
-  return status.state === 'reconnecting' && status.status !== undefined ? { status: status.status } : {};
+/** Asks for the status of a refusal. A request that fails tells nothing. */
+async function head(
+  url: () => string,
+  withCredentials: boolean,
+  signal: AbortSignal,
+): Promise<Response | undefined> {
+  const credentials = withCredentials ? 'include' : 'same-origin';
+  const headers = { Accept: 'text/event-stream' };
+  try {
+    return await fetch(url(), { method: 'HEAD', headers, credentials, cache: 'no-store', signal });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether the status explains the refusal. 405 and 501 say only that the server lacks HEAD. */
-function isTelling({ status, headers }: Answer): boolean {
+function isTelling(status: number, headers: Headers): boolean {
   const isStream = status === 200 && /^text\/event-stream/i.test(headers.get('Content-Type') ?? '');
   return !isStream && ![0, 405, 501].includes(status);
 }

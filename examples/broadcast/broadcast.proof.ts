@@ -3,18 +3,17 @@ import { expect, test } from 'vitest';
 import { isBrowserMissing } from '../../test/support/browser.ts';
 import { browserPages, listen, read, startExample } from '../../test/support/examples.ts';
 import { freePort } from '../../test/support/processes.ts';
-import { generator, randomSeed } from '../../test/support/random.ts';
+import { generator } from '../../test/support/random.ts';
+import { seed, times } from '../../test/support/run.ts';
 import type { Reader } from '../../test/support/reader.ts';
 import { eventually } from '../../test/support/testServer.ts';
 
 const open = browserPages();
 
 const READERS = 500;
-/** `BROADCAST_SECONDS` makes it longer. */
-const SECONDS = Number(process.env['BROADCAST_SECONDS'] ?? 6);
+const SECONDS = 6 * times;
 
 test(`${READERS} readers at 20 messages a second lose none, though a tenth of them is cut each second`, async () => {
-  const seed = Number(process.env['BROADCAST_SEED'] ?? randomSeed());
   const random = generator(seed);
   const { url } = await startExample('broadcast');
   const readers = Array.from({ length: READERS }, () => read(`${url}/quotes`));
@@ -36,9 +35,7 @@ test(`${READERS} readers at 20 messages a second lose none, though a tenth of th
     expect(received.map(({ id }) => Number(id.split('-')[1]) - first)).toEqual(received.map((_, i) => i));
     count += received.length - 1;
   }
-  console.log(
-    `${READERS} readers, ${cuts} cuts, ${count} messages, none lost or twice (BROADCAST_SEED=${seed})`,
-  );
+  console.log(`${READERS} readers, ${cuts} cuts, ${count} messages, none lost or twice (PROOF_SEED=${seed})`);
   expect(count).toBeGreaterThan(READERS * SECONDS * 10);
 });
 

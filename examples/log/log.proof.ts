@@ -5,7 +5,8 @@ import { isBrowserMissing } from '../../test/support/browser.ts';
 import { browserPages, read, startExample } from '../../test/support/examples.ts';
 import { isNginxMissing, startNginx } from '../../test/support/nginx.ts';
 import { freePort, type ServerProcess } from '../../test/support/processes.ts';
-import { generator, randomSeed } from '../../test/support/random.ts';
+import { generator } from '../../test/support/random.ts';
+import { seed } from '../../test/support/run.ts';
 import type { Reader } from '../../test/support/reader.ts';
 import { isRedisMissing, startRedis, type Redis } from '../../test/support/redis.ts';
 import { eventually } from '../../test/support/testServer.ts';
@@ -126,7 +127,6 @@ describe.skipIf(isRedisMissing())('over Redis', () => {
   test.skipIf(isNginxMissing() || isBrowserMissing())(
     `${READERS} readers cut at random hold ${LINES} of ${LINES} lines, whatever dies`,
     async () => {
-      const seed = Number(process.env['LOG_SEED'] ?? randomSeed());
       const random = generator(seed);
       const log = name();
       const servers = [await start(), await start()];
@@ -177,7 +177,7 @@ describe.skipIf(isRedisMissing())('over Redis', () => {
         Object.entries(counts)
           .map(([what, n]) => `${n} ${what}`)
           .join(', '),
-        `(LOG_SEED=${seed})`,
+        `(PROOF_SEED=${seed})`,
       );
       for (const reader of readers) expect(texts(reader)).toEqual(all);
       await page.getByText(String(LINES), { exact: true }).waitFor({ timeout: 90_000 }); // its backoff has grown

@@ -1,8 +1,3 @@
-/** A seed for a run without a given one. */
-export function randomSeed(): number {
-  return Math.floor(Math.random() * 2 ** 31);
-}
-
 /** Pseudo-random numbers, the same for the same seed. */
 export interface Random {
   between(min: number, max: number): number;
