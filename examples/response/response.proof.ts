@@ -11,7 +11,7 @@ import { eventually, send } from '../../test/support/testServer.ts';
 import { wireChecks } from '../../test/support/wireChecks.ts';
 import { eventStreamResponse } from './eventStreamResponse.ts';
 import { responseChecks } from './responseChecks.ts';
-import { bundleNumbers } from './runtimes/bundleNumbers.ts';
+import { bundleNumbers } from './bundleNumbers.ts';
 import { numbers } from './runtimes/numbers.ts';
 
 // In other runtimes: runtimes.proof.ts.

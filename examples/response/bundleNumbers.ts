@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { build, type Rollup } from 'vite';
 
-/** Bundles numbers.ts with what hands requests to it, for runtimes that take one file. */
+/** Bundles runtimes/numbers.ts with what hands requests to it, for runtimes that take one file. */
 export async function bundleNumbers(entry: string): Promise<string> {
   const output = await build({
     configFile: false,
@@ -18,7 +18,7 @@ export async function bundleNumbers(entry: string): Promise<string> {
         resolveId: (id) => (id === 'entry' ? '\0entry' : undefined),
         load: (id) =>
           id === '\0entry'
-            ? `import { numbers } from ${JSON.stringify(join(import.meta.dirname, 'numbers.ts'))};\n${entry}`
+            ? `import { numbers } from ${JSON.stringify(join(import.meta.dirname, 'runtimes/numbers.ts'))};\n${entry}`
             : undefined,
       },
     ],
