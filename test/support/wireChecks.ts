@@ -86,7 +86,7 @@ export function wireChecks(origin: () => string): void {
 async function read(answer: Response, numbers: number): Promise<string> {
   let text = '';
   const decoder = new TextDecoder();
-  for await (const chunk of answer.body ?? []) {
+  for await (const chunk of answer.body?.values({ preventCancel: true }) ?? []) {
     text += decoder.decode(chunk, { stream: true });
     if (text.split('\n\n').length > numbers + 1) return text;
   }

@@ -1,0 +1,126 @@
+import type { Events, EventStream, EventStreamOptions, Source } from '../../server/eventStream.ts';
+import { END_EVENT, HEARTBEAT_EVENT, MAX_BUFFERED_BYTES } from '../../server/eventStream.ts';
+import { formatComment, formatControlEvent, formatMessage, formatRetry } from '../../server/eventStream.ts';
+
+const HEADERS = {
+  'Content-Type': 'text/event-stream',
+  'Cache-Control': 'no-cache, no-transform',
+  'X-Accel-Buffering': 'no',
+};
+const encoder = new TextEncoder();
+
+/**
+ * Answers a request with an event stream (HTML, section 9.2), for handlers that return a `Response`. The source,
+ * the options and the wire format are those of `openEventStream`. HEAD gets only the headers. The source starts
+ * when the body is first read. Throws a `RangeError` for a bad option.
+ */
+export function eventStreamResponse<E extends { [Name in keyof E]: string | number } = Events>(
+  request: Request,
+  source: Source<E>,
+  { reconnectionTimeMs = 1000, heartbeatMs = 15_000, controlEvents = true }: EventStreamOptions = {},
+): Response {
+  for (const ms of [reconnectionTimeMs, heartbeatMs]) formatRetry(ms); // throws for what timers do not accept
+  if (request.method === 'HEAD') return new Response(null, { headers: HEADERS });
+
+  const closing = new AbortController();
+  const waiting: (() => void)[] = [() => attempt(start)]; // until all that was sent has been read
+  let controller: ReadableStreamDefaultController<Uint8Array>;
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let stop: (() => void) | undefined;
+  let limit = Infinity;
+
+  const stream: EventStream<E> = {
+    signal: closing.signal,
+    send: (message) => attempt(() => write(formatMessage(message))),
+    comment: (text) => attempt(() => write(formatComment(text))),
+    finish: () => attempt(() => end(controlEvents ? formatControlEvent(END_EVENT) : '')),
+    reconnectAfter: (ms) => attempt(() => end(formatRetry(ms))),
+    async ready() {
+      await new Promise<void>(inLaterTurn);
+      if (backlog() > MAX_BUFFERED_BYTES) await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+  };
+  const body = new ReadableStream<Uint8Array>(
+    { start: (its) => void (controller = its), pull: wake, cancel: close },
+    { highWaterMark: 0, size: (chunk) => chunk.byteLength }, // 0: `pull` is called when all has been read
+  );
+  // When the client leaves, some frameworks only cancel the body, and others only abort this signal.
+  request.signal.addEventListener('abort', leave);
+  if (request.signal.aborted) leave();
+  return new Response(body, { headers: HEADERS });
+
+  function start(): void {
+    write(formatRetry(Math.min(reconnectionTimeMs * (0.5 + Math.random()), 2 ** 31 - 1)));
+    const result: unknown = source(stream);
+    if (typeof result === 'function') stop = result as () => void;
+    else if (result instanceof Promise) result.then(stream.finish).catch(fail);
+    else if (result !== undefined)
+      throw new TypeError(`source: expected a function, found ${String(result)}`);
+  }
+
+  function attempt(action: () => void): void {
+    if (closing.signal.aborted) return;
+    try {
+      action();
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  function write(text: string): void {
+    if (backlog() <= MAX_BUFFERED_BYTES) limit = Infinity;
+    else if (limit === Infinity) inLaterTurn(() => (limit = backlog() + MAX_BUFFERED_BYTES)); // after the burst
+    if (backlog() > limit) return end('');
+    controller.enqueue(encoder.encode(text));
+    clearInterval(timer);
+    if (heartbeatMs > 0) timer = setInterval(beat, heartbeatMs);
+  }
+
+  function beat(): void {
+    if (backlog() === 0) write(controlEvents ? formatControlEvent(HEARTBEAT_EVENT) : formatComment(''));
+  }
+
+  /** The bytes that the client's side has not read. */
+  function backlog(): number {
+    return -(controller.desiredSize ?? 0);
+  }
+
+  function wake(): void {
+    for (const go of waiting.splice(0)) go();
+  }
+
+  function end(text: string): void {
+    if (text !== '') controller.enqueue(encoder.encode(text));
+    controller.close();
+    close();
+  }
+
+  function leave(): void {
+    attempt(() => end(''));
+  }
+
+  function fail(error: unknown): void {
+    if (closing.signal.aborted) return; // errors after the client has left are ignored
+    console.error(error);
+    controller.error(error); // cuts the response: a clean end would look like the last message
+    close();
+  }
+
+  function close(): void {
+    clearInterval(timer);
+    closing.abort();
+    wake();
+    Promise.resolve()
+      .then(() => stop?.()) // a source that has finished at once has yet to return it
+      .catch(console.error);
+  }
+}
+
+/** Edge runtimes have no `setImmediate`, or one that throws. `setTimeout` takes a millisecond. */
+function inLaterTurn(callback: () => void): void {
+  try {
+    setImmediate(callback);
+  } catch {
+    setTimeout(callback);
+  }
+}

@@ -1,0 +1,77 @@
+import { execFileSync, execSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe } from 'vitest';
+import {
+  freePort,
+  launch,
+  listening,
+  listeningOn,
+  type ServerProcess,
+} from '../../test/support/processes.ts';
+import { responseChecks } from './responseChecks.ts';
+import { bundleNumbers } from './bundleNumbers.ts';
+
+const folder = join(import.meta.dirname, 'runtimes');
+const installed = (path: string): string => join(folder, 'node_modules', path);
+const NEXT = installed('next/dist/bin/next');
+const REACT_ROUTER = installed('@react-router/dev/bin.js');
+const BUN = installed('@oven/bun-linux-x64/bin/bun');
+const DENO = installed('@deno/linux-x64-glibc/deno');
+
+beforeAll(() => {
+  execSync('npm install --no-package-lock --no-audit --no-fund', { cwd: folder });
+});
+
+serves('Next.js', '/numbers', async () => {
+  const cwd = join(folder, 'next');
+  const env = { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1' } as const;
+  execFileSync(process.execPath, [NEXT, 'build'], { cwd, env: { ...process.env, ...env } });
+  const command = [process.execPath, NEXT, 'start', '--port', '0', '--hostname', '127.0.0.1'];
+  return listening(launch(command, { folder: cwd, env }));
+});
+
+serves('React Router', '/numbers', async () => {
+  const cwd = join(folder, 'react-router');
+  const env = { ...process.env, NODE_ENV: 'production' };
+  execFileSync(process.execPath, [REACT_ROUTER, 'build'], { cwd, env });
+  const port = await freePort();
+  const command = [process.execPath, installed('@react-router/serve/bin.js'), 'build/server/index.js'];
+  const options = { folder: cwd, env: { ...env, PORT: String(port), HOST: '127.0.0.1' } };
+  return listeningOn(port, launch(command, options));
+});
+
+serves('Bun', '/', () => listening(launch([BUN, join(folder, 'bun.js')])));
+
+serves('Deno', '/', () =>
+  listening(launch([DENO, 'run', '--no-config', '--allow-net', join(folder, 'deno.js')])),
+);
+
+serves('workerd, Cloudflare’s runtime', '/', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'worker-'));
+  afterAll(() => rm(place, { recursive: true }));
+  const port = await freePort();
+  await writeFile(join(place, 'worker.js'), await bundleNumbers('export default { fetch: numbers };'));
+  const config = `using Workerd = import "/workerd/workerd.capnp";
+    const config :Workerd.Config = (
+      services = [(name = "main", worker = (
+        modules = [(name = "worker", esModule = embed "worker.js")], compatibilityDate = "2026-11-01"))],
+      sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+    );`;
+  await writeFile(join(place, 'config.capnp'), config);
+  const command = [process.execPath, installed('workerd/bin/workerd'), 'serve', join(place, 'config.capnp')];
+  return listeningOn(port, launch(command));
+});
+
+/** Registers what a server must show that serves runtimes/numbers.ts at `path`. */
+function serves(name: string, path: string, start: () => Promise<ServerProcess>): void {
+  describe(name, () => {
+    let server: ServerProcess | undefined;
+    beforeAll(async () => {
+      server = await start();
+    });
+    afterAll(() => server?.stop());
+    responseChecks((query, init) => fetch(`http://127.0.0.1:${server?.port}${path}${query}`, init));
+  });
+}

@@ -1,0 +1,40 @@
+import { serve } from '@hono/node-server';
+import { Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { count } from '../../server/count.ts';
+import { lastEventId, type EventStream } from '../../server/eventStream.ts';
+import { setting } from '../serve.ts';
+import { eventStreamResponse } from './eventStreamResponse.ts';
+
+// The counter, as in server/app.ts, on Hono: its handlers return a `Response`.
+const NO_STREAM = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
+const tickMs = setting('TICK_MS', 1000);
+const streams = new Set<EventStream>();
+const app = new Hono();
+
+app.get('/health', (c) => c.json({ status: 'ok', connections: streams.size }, 200, NO_STREAM));
+
+app.use('/count', cors({ origin: '*', allowMethods: ['GET', 'HEAD'] }));
+app.get('/count', (c) => {
+  const id = lastEventId(c.req.raw);
+  if (!/^\d*$/.test(id) || !Number.isSafeInteger(2 * Number(id))) {
+    const found = JSON.stringify(id.slice(0, 80));
+    return c.text(`last event ID: expected a whole number below 2^52, found ${found}\n`, 400, NO_STREAM);
+  }
+  return eventStreamResponse(c.req.raw, (stream) => {
+    const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
+    streams.add(stream);
+    return () => {
+      stop();
+      streams.delete(stream);
+    };
+  });
+});
+app.all('/count', (c) => {
+  const line = `method: expected GET or HEAD, found "${c.req.method}"\n`;
+  return c.text(line, 405, { ...NO_STREAM, Allow: 'GET, HEAD' });
+});
+
+serve({ fetch: app.fetch, port: setting('PORT', 7000, 65_535) }, ({ port }) =>
+  console.log(`http://localhost:${port}`),
+);
