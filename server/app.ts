@@ -39,7 +39,7 @@ export function createApp(options: AppOptions = {}): { app: Express; drain(): vo
   const route = app.route('/count').all(cors({ origin: corsOrigin, methods: ['GET', 'HEAD'] }));
   route.get((req, res) => {
     const id = lastEventId(req);
-    // Twice the id must be exact: then there is room to count on.
+    // Below 2^52, so that counting on from it stays exact.
     if (!/^\d*$/.test(id) || !Number.isSafeInteger(2 * Number(id))) {
       const found = JSON.stringify(id.slice(0, 80));
       return refuse(res, 400, `last event ID: expected a whole number below 2^52, found ${found}`);
@@ -53,7 +53,7 @@ export function createApp(options: AppOptions = {}): { app: Express; drain(): vo
     function startCounter(stream: EventStream): () => void {
       const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
-      if (draining || streams.size > maxConnections) askToReconnect(stream); // a pipelined one had to wait
+      if (draining || streams.size > maxConnections) askToReconnect(stream); // a pipelined request had to wait
       return () => {
         stop();
         streams.delete(stream);

@@ -147,6 +147,19 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
     expect(read.text).toMatch(/data: on\n\nevent: end\ndata: \n\n$/);
   });
 
+  test('a crash of the source is not taken for the end', async () => {
+    vi.spyOn(console, 'error').mockReturnValue();
+    const { port } = await listen(
+      serve(async (stream) => {
+        stream.send({ data: 'half' });
+        await stream.ready();
+        throw new Error('broken on purpose');
+      }),
+    );
+    const client = await get(port);
+    await expect(client.resume().toArray()).rejects.toThrow();
+  });
+
   test('a client that leaves aborts the signal', async () => {
     let stream: EventStream | undefined;
     const { port } = await listen(
