@@ -98,7 +98,7 @@ export interface Subscription {
   /** Closes the subscription for good. */
   close: () => void;
   /** Replaces the handlers, without a new connection. */
-  handle: (handlers: AnyHandlers) => void;
+  handle: <E extends EventData<E>>(handlers: Handlers<E>) => void;
 }
 
 /**
@@ -155,7 +155,7 @@ export function subscribe<E extends EventData<E> = Events>(
   };
 
   /** Goes on to another phase: leaves this one, and begins that. It returns what ends it, as React's effects do. */
-  function enter(next: Status, phase = (): (() => void) => nothing): void {
+  function enter(next: Status, phase: () => () => void = () => nothing): void {
     if (status.state === 'closed') return;
     leave();
     leave = phase();
@@ -183,15 +183,14 @@ export function subscribe<E extends EventData<E> = Events>(
   }
 
   function listen(source: EventSourceLike): () => void {
-    let openedAt = Infinity;
-    let heardAt = 0;
-    let heardDate = 0; // unlike performance.now(), it advances while the machine sleeps
-    let wasLost = false;
-    heard();
+    let openedAt = 0;
+    let lookedAt = 0;
+    let heardAt = performance.now();
+    let heardDate = Date.now(); // unlike performance.now(), it advances while the machine sleeps
     attach = listenToHandlers;
     attach();
     const timer = setInterval(watch, WATCH_INTERVAL_MS);
-    const unlisten = onPage(() => {
+    const unlisten = onPage(suspend, () => {
       if (status.state === 'reconnecting' || Date.now() - heardDate >= patienceMs) reconnect();
     });
     return () => {
@@ -242,20 +241,19 @@ export function subscribe<E extends EventData<E> = Events>(
       if (source.readyState === CLOSED) return ask(event);
       if (status.state !== 'open' || attempt > 0 || typeof url !== 'string') return fail();
       attempt = 1;
-      openedAt = Infinity;
-      setStatus(reconnecting()); // left to the browser
+      setStatus({ state: 'reconnecting', attempt }); // left to the browser
     }
 
     function watch(): void {
-      if (performance.now() - openedAt >= STEADY_AFTER_MS) attempt = 0;
-      const isSilent = performance.now() - heardAt >= patienceMs;
-      // Firefox closes it without a word when a navigation turns out to be a download.
-      const isLost = isSilent || source.readyState === CLOSED;
-      if (isLost && wasLost) {
-        if (isSilent) patienceMs = Math.min(2 * patienceMs, MAX_PATIENCE * staleAfterMs);
+      if (status.state === 'open' && performance.now() - openedAt >= STEADY_AFTER_MS) attempt = 0;
+      // Up to the last look, not to now: Firefox runs a late timer before the events that are pending.
+      if (lookedAt - heardAt >= patienceMs) {
+        patienceMs = Math.min(2 * patienceMs, MAX_PATIENCE * staleAfterMs);
         return fail();
       }
-      wasLost = isLost; // looks again: Firefox runs a late timer before the events that are pending
+      // Firefox closes it without a word when a navigation turns out to be a download.
+      if (source.readyState === CLOSED) return fail();
+      lookedAt = performance.now();
     }
   }
 
@@ -267,7 +265,7 @@ export function subscribe<E extends EventData<E> = Events>(
       const controller = new AbortController();
       const { signal } = controller;
       const timer = setTimeout(answered, HEAD_TIMEOUT_MS);
-      const unlisten = onPage(nothing);
+      const unlisten = onPage(suspend, nothing);
       void head(address, withCredentials, signal).then(
         (answer) => signal.aborted || answered(answer?.status, answer?.headers),
       );
@@ -289,9 +287,9 @@ export function subscribe<E extends EventData<E> = Events>(
     const dueAt = Date.now() + delay;
     enter({ state: 'reconnecting', attempt, dueAt, ...refusal }, () => {
       const timer = setTimeout(reconnect, delay);
-      // Whatever happens to the page, a `Retry-After` is waited for.
-      const mayWake = (): boolean => retryAfterMs === 0 || Date.now() >= dueAt;
-      const unlisten = onPage(() => mayWake() && reconnect(), retryAfterMs === 0 ? suspend : nothing);
+      const unlisten = onPage(nothing, () => {
+        if (retryAfterMs === 0 || Date.now() >= dueAt) reconnect(); // never before a `Retry-After`
+      });
       return () => {
         clearTimeout(timer);
         unlisten();
@@ -300,11 +298,11 @@ export function subscribe<E extends EventData<E> = Events>(
   }
 
   function suspend(): void {
-    enter({ state: 'paused' }, () => onPage(reconnect));
+    enter({ state: 'paused' }, () => onPage(nothing, reconnect));
   }
 
-  /** Calls `wake` when the page or the network is back, and `hide` when the page goes. Returns what ends that. */
-  function onPage(wake: () => void, hide: () => void = suspend): () => void {
+  /** Calls `hide` when the page goes, and `wake` when it or the network is back. Returns what ends that. */
+  function onPage(hide: () => void, wake: () => void): () => void {
     for (const type of PAGE_EVENTS) globalThis.addEventListener?.(type, changed);
     return () => {
       for (const type of PAGE_EVENTS) globalThis.removeEventListener?.(type, changed);
@@ -340,9 +338,6 @@ export function subscribe<E extends EventData<E> = Events>(
 
 function nothing(): void {}
 
-/** Handlers of any events. */
-type AnyHandlers = { readonly [Type in string]?: (message: never) => void };
-
 /** `readyState` of an EventSource (HTML, 9.2.2). */
 const OPEN = 1;
 const CLOSED = 2;
@@ -360,11 +355,10 @@ function isHidden(): boolean {
   return globalThis.document?.visibilityState === 'hidden';
 }
 
-/** Edits the query as text: it may be signed, and URLSearchParams would write it anew. */
+/** Edits the query as text: it may be signed, and URLSearchParams would write it anew. Fragments are not sent. */
 function withLastEventId(url: string, lastEventId: string): string {
   if (lastEventId === '') return url;
-  const [given] = url.split('#'); // fragments are not sent
-  const [address = ''] = given ? [given] : (globalThis.document?.baseURI ?? '').split('#'); // '' is the page itself
+  const [address = ''] = (url || globalThis.document?.baseURI || '').split('#'); // '' is the page itself
   const id = encodeURIComponent(lastEventId);
   const parameter = /([?&]lastEventId=)[^&]*/;
   if (parameter.test(address)) return address.replace(parameter, (_, name: string) => name + id);

@@ -110,7 +110,7 @@ const PITFALLS: Pitfall[] = [
     SUBSCRIBE, "if (status.state !== 'open' || attempt > 0 || typeof url !== 'string') return fail();", 'return ask(event);',
     MODEL_TEST, 'a subscription keeps its promises in every life'],
   ['A dead connection raises no error',
-    SUBSCRIBE, 'if (isLost && wasLost) {', 'if (false) {',
+    SUBSCRIBE, 'if (lookedAt - heardAt >= patienceMs) {', 'if (false) {',
     SUBSCRIBE_TEST, 'replaces a connection that has been silent for too long'],
   ['The watchdog ends a connection that speaks',
     SUBSCRIBE, 'heard();\n      patienceMs', 'patienceMs',
