@@ -51,6 +51,7 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
 
   function start(): void {
     write(formatRetry(Math.min(reconnectionTimeMs * (0.5 + Math.random()), 2 ** 31 - 1)));
+    if (closing.signal.aborted) return;
     const result: unknown = source(stream);
     if (typeof result === 'function') stop = result as () => void;
     else if (result instanceof Promise) result.then(stream.finish).catch(fail);
@@ -71,9 +72,9 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
     if (backlog() <= MAX_BUFFERED_BYTES) limit = Infinity;
     else if (limit === Infinity) inLaterTurn(() => (limit = backlog() + MAX_BUFFERED_BYTES)); // after the burst
     if (backlog() > limit) return end('');
-    controller.enqueue(encoder.encode(text));
     clearInterval(timer);
-    if (heartbeatMs > 0) timer = setInterval(beat, heartbeatMs);
+    if (heartbeatMs > 0) timer = setInterval(() => attempt(beat), heartbeatMs);
+    controller.enqueue(encoder.encode(text)); // the last step: Deno may find here that the client has left
   }
 
   function beat(): void {

@@ -10,7 +10,7 @@ export function responseChecks(ask: Ask): void {
 
   test('counts, and resumes after a cut', async () => {
     const first = await read(ask, '', 3);
-    expect(first.answer.headers.get('Content-Type')).toBe('text/event-stream');
+    expect(first.answer.headers.get('Content-Type')).toMatch(/^text\/event-stream\b/);
     expect(first.text).toMatch(/^retry: \d+\n\nid: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\n/);
     await first.leave();
     const second = await read(ask, '', 2, { headers: { 'Last-Event-ID': '3' } });
@@ -33,7 +33,7 @@ export function responseChecks(ask: Ask): void {
     const { started } = await sources();
     const answer = await ask('', { method: 'HEAD' });
     expect(answer.status).toBe(200);
-    expect(answer.headers.get('Content-Type')).toBe('text/event-stream');
+    expect(answer.headers.get('Content-Type')).toMatch(/^text\/event-stream\b/);
     expect(answer.headers.get('Cache-Control')).toBe('no-cache, no-transform');
     expect(answer.headers.get('X-Accel-Buffering')).toBe('no');
     expect(await answer.text()).toBe('');

@@ -19,6 +19,7 @@ const NEXT = installed('next/dist/bin/next');
 const REACT_ROUTER = installed('@react-router/dev/bin.js');
 const BUN = installed('@oven/bun-linux-x64/bin/bun');
 const DENO = installed('@deno/linux-x64-glibc/deno');
+const WORKERD = installed('@cloudflare/workerd-linux-64/bin/workerd');
 
 beforeAll(() => {
   execSync('npm install --no-package-lock --no-audit --no-fund', { cwd: folder });
@@ -56,11 +57,12 @@ serves('workerd, Cloudflare’s runtime', '/', async () => {
   const config = `using Workerd = import "/workerd/workerd.capnp";
     const config :Workerd.Config = (
       services = [(name = "main", worker = (
-        modules = [(name = "worker", esModule = embed "worker.js")], compatibilityDate = "2026-11-01"))],
+        modules = [(name = "worker", esModule = embed "worker.js")], compatibilityDate = "2026-11-01",
+        compatibilityFlags = ["enable_request_signal"]))],
       sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
     );`;
   await writeFile(join(place, 'config.capnp'), config);
-  const command = [process.execPath, installed('workerd/bin/workerd'), 'serve', join(place, 'config.capnp')];
+  const command = [WORKERD, 'serve', join(place, 'config.capnp')];
   return listeningOn(port, launch(command));
 });
 
