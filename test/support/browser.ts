@@ -59,10 +59,25 @@ export async function untilShown(page: Page, n: number): Promise<void> {
   );
 }
 
-/** Starts the browser, headless. The caller closes it. */
-export function launchBrowser(options: LaunchOptions = {}): Promise<Browser> {
+/** Where the tests' shared browser listens: see oneBrowser.ts. */
+const ENDPOINT = 'TEST_BROWSER';
+
+/** Starts the browser, headless, or connects to the tests' shared one. The caller closes it. */
+export function launchBrowser(options?: LaunchOptions): Promise<Browser> {
+  const endpoint = process.env[ENDPOINT];
+  if (endpoint !== undefined && options === undefined) return chromium.connect(endpoint);
+  return chromium.launch({ ...launchOptions(), ...options });
+}
+
+/** Starts one browser for all test files. Returns what stops it. */
+export async function shareBrowser(): Promise<() => Promise<void>> {
+  const server = await chromium.launchServer(launchOptions());
+  process.env[ENDPOINT] = server.wsEndpoint();
+  return () => server.close();
+}
+
+function launchOptions(): LaunchOptions {
   // Chromium has no sandbox for root, which is the user in CI containers.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  const path = headlessPath === undefined ? {} : { executablePath: headlessPath };
-  return chromium.launch({ ...path, args, ...options });
+  return headlessPath === undefined ? { args } : { args, executablePath: headlessPath };
 }
