@@ -57,8 +57,7 @@ serves('workerd, Cloudflare’s runtime', '/', async () => {
   const config = `using Workerd = import "/workerd/workerd.capnp";
     const config :Workerd.Config = (
       services = [(name = "main", worker = (
-        modules = [(name = "worker", esModule = embed "worker.js")], compatibilityDate = "2026-11-01",
-        compatibilityFlags = ["enable_request_signal"]))],
+        modules = [(name = "worker", esModule = embed "worker.js")], compatibilityDate = "2026-11-01"))],
       sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
     );`;
   await writeFile(join(place, 'config.capnp'), config);

@@ -1,4 +1,0 @@
-import { numbers } from '../../../numbers.ts';
-
-export const runtime = 'edge';
-export const GET = numbers;
