@@ -154,6 +154,20 @@ describe.skipIf(isBrowserMissing())('a subscription, when the network or the pag
     expect(await states(page)).toEqual(['connecting', 'open', 'paused', 'connecting', 'open']);
   });
 
+  test('makes no connection in a hidden page, if asked to', async () => {
+    const { page, requests } = await open([stream('id: 1\ndata: a')], { begin: false });
+    await hide(page, true);
+    await page.evaluate(() => {
+      window.begin('/stream', { pauseWhenHidden: true });
+      window.source.resume();
+    });
+    await page.evaluate(() => fetch('/a-round-trip-later'));
+    expect(requests.length).toBe(0);
+    expect(await states(page)).toEqual(['paused']);
+    await hide(page, false);
+    await untilMessages(page, 1);
+  });
+
   test('keeps its connection while the page is hidden, unless asked to let go', async () => {
     const { page, requests } = await open([stream('id: 1\ndata: a')]);
     await untilMessages(page, 1);

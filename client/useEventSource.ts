@@ -1,13 +1,6 @@
 import { useCallback, useEffect, useInsertionEffect, useRef, useState } from 'react';
-import {
-  subscribe,
-  type EventData,
-  type Events,
-  type Handlers,
-  type Status,
-  type SubscribeOptions,
-  type Subscription,
-} from './subscribe';
+import { subscribe } from './subscribe';
+import type { EventData, Events, Handlers, Status, SubscribeOptions, Subscription } from './subscribe';
 
 /** The status of a subscription, and what a page can do with it. The functions are stable. */
 export interface SubscriptionState extends Pick<Subscription, 'pause' | 'resume' | 'drop'> {
@@ -35,20 +28,21 @@ export function useEventSource<E extends EventData<E> = Events>(
 ): SubscriptionState {
   const { enabled = true } = options;
   const key = typeof url === 'string' ? url : undefined;
-  const [status, setStatus] = useState<Status>({ state: enabled ? 'connecting' : 'paused' });
+  const start: Status = { state: enabled ? 'connecting' : 'paused' };
+  const [status, setStatus] = useState<Status>(start);
   const [isPaused, setIsPaused] = useState(false);
   const [stream, setStream] = useState(() => createStream(key, setStatus));
   if (stream.key !== key) {
     setStream(createStream(key, setStatus));
     setIsPaused(false);
-    setStatus({ state: enabled ? 'connecting' : 'paused' });
+    setStatus(start);
   }
 
   // Layout effects warn on React 18's server, and a passive one may run after the first event.
   const shown = useRef(stream);
   useInsertionEffect(() => {
     // Between this commit and its effects, the stream of another `url` is still open.
-    if (shown.current !== stream) shown.current.follow(undefined);
+    if (shown.current !== stream) shown.current.follow();
     shown.current = stream;
     stream.follow({ url, handlers: handlers as Handlers, options });
   });
@@ -71,32 +65,25 @@ interface Given {
   options: EventSourceOptions;
 }
 
-interface Stream extends Pick<Subscription, 'drop'> {
-  readonly key: string | undefined;
-  /** Goes on with what the newest render gave. Without it, nothing of the stream is handed on any more. */
-  follow: (next: Given | undefined) => void;
-  /** Connects, again after the last event. Returns what pauses. */
-  connect: () => () => void;
-  /** Ends a wait for the next attempt. */
-  retry: () => void;
-}
-
 /** The stream of one `url`. It is state, so that the last event ID survives StrictMode and a hidden Activity. */
-function createStream(key: string | undefined, setStatus: (status: Status) => void): Stream {
+function createStream(key: string | undefined, setStatus: (status: Status) => void) {
   let given: Given | undefined;
   let subscription: Subscription | undefined;
   return {
     key,
-    follow(next) {
+    /** Goes on with what the newest render gave. Without it, nothing of the stream is handed on any more. */
+    follow(next?: Given): void {
       given = next;
       subscription?.handle(next?.handlers ?? {});
     },
-    connect() {
+    /** Connects, again after the last event. Returns what pauses. */
+    connect(): () => void {
       subscription?.resume();
       subscription ??= subscribe(key ?? address, given?.handlers ?? {}, { ...given?.options, onStatus });
       return subscription.pause;
     },
-    retry() {
+    /** Ends a wait for the next attempt. */
+    retry(): void {
       if (subscription?.status.state === 'reconnecting') subscription.resume();
     },
     drop: () => subscription?.drop(),
