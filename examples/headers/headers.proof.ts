@@ -1,21 +1,23 @@
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { build, type Rollup } from 'vite';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   parse,
   subscribe,
+  type EventData,
   type Handlers,
   type Status,
   type SubscribeOptions,
 } from '../../client/subscribe.ts';
 import { lastEventId, openEventStream, type Json } from '../../server/eventStream.ts';
-import { isBrowserMissing } from '../../test/support/browser.ts';
-import { browserPages, startExample } from '../../test/support/examples.ts';
+import { startExample } from '../../test/support/examples.ts';
 import { startRelay, type Relay } from '../../test/support/relay.ts';
 import { eventually, listen } from '../../test/support/testServer.ts';
 import type { AnswerEvents } from '../chat/server.ts';
 import { overFetch } from './overFetch.ts';
+
+type Send = Parameters<typeof overFetch>[0];
 
 /** 5000 and 24 make the two minutes of a real day. */
 const TOKEN_LIFE_MS = Number(process.env['TOKEN_LIFE_MS'] ?? 100);
@@ -27,7 +29,7 @@ beforeEach(() => void vi.spyOn(Math, 'random').mockReturnValue(0).mockName('no b
 
 /** Counts from the client's last event ID on. */
 const count: RequestListener = (req, res) => {
-  let n = Number(lastEventId(req));
+  let n = Number(lastEventId(req as { headers: IncomingMessage['headers']; url: string }));
   openEventStream(req, res, (stream) => {
     const timer = setInterval(() => stream.send({ id: (n += 1), data: n }), TICK_MS);
     return () => clearInterval(timer);
@@ -39,12 +41,15 @@ const refuse =
   (_req, res) =>
     void res.writeHead(status, headers).end();
 
-/** Asks for `/`, and keeps what comes. */
-function follow<E extends Record<string, string> = { message: string }>(
+const signIn: RequestListener = (_req, res) =>
+  void res.writeHead(200, { 'Content-Type': 'text/html' }).end('<form>');
+
+/** Subscribes with this `send`, and keeps what comes. */
+function follow<E extends EventData<E> = { message: string }>(
   url: string,
-  send: Parameters<typeof overFetch>[0],
+  send: Send,
   handlers?: Handlers<E>,
-): { statuses: Status[]; numbers: number[]; subscription: ReturnType<typeof subscribe> } {
+): { statuses: Status[]; numbers: number[] } {
   const [statuses, numbers]: [Status[], number[]] = [[], []];
   const options: SubscribeOptions = {
     EventSource: overFetch(send),
@@ -53,7 +58,7 @@ function follow<E extends Record<string, string> = { message: string }>(
   const message = { message: ({ data }: MessageEvent<string>) => numbers.push(Number(data)) };
   const subscription = subscribe(url, (handlers ?? message) as Handlers, options);
   onTestFinished(subscription.close);
-  return { statuses, numbers, subscription };
+  return { statuses, numbers };
 }
 
 /** A server that gives these answers in turn, the last of them again and again, and keeps the requests. */
@@ -71,6 +76,17 @@ const authorizations = (requests: IncomingMessage[]): unknown[] =>
 const get = (url: string, signal: AbortSignal, token = 'a'): Promise<Response> =>
   fetch(url, { signal, headers: { Authorization: `Bearer ${token}` } });
 
+/** Gets a new token when the server refuses the one that it has, once for each attempt. */
+function refreshing(): Send {
+  let token = 'old';
+  return async (url, signal) => {
+    const response = await get(url, signal, token);
+    if (response.status !== 401) return response;
+    token = 'new';
+    return get(url, signal, token);
+  };
+}
+
 test(`${EXPIRIES} tokens expire one after the other, and nothing is lost`, async () => {
   const endOf = new Map<string, number>();
   let refused = 0;
@@ -78,12 +94,12 @@ test(`${EXPIRIES} tokens expire one after the other, and nothing is lost`, async
     if (req.url === '/token') {
       const token = `${endOf.size}`;
       endOf.set(token, Date.now() + TOKEN_LIFE_MS);
-      return res.end(token);
+      return void res.end(token);
     }
     const restMs = (endOf.get(req.headers.authorization?.slice('Bearer '.length) ?? '') ?? 0) - Date.now();
     if (req.method !== 'GET' || restMs <= 0) {
       refused += 1;
-      return res.writeHead(401).end();
+      return void res.writeHead(401).end();
     }
     const timer = setTimeout(() => res.destroy(), restMs);
     res.on('close', () => clearTimeout(timer));
@@ -113,17 +129,6 @@ test('a 503 in front of the sign-in is waited for, and its Retry-After', async (
 });
 
 describe('a 401', () => {
-  /** Gets a new token when the server refuses the one that it has, once for each attempt. */
-  const refreshing = (): Parameters<typeof overFetch>[0] => {
-    let token = 'old';
-    return async (url, signal) => {
-      const response = await get(url, signal, token);
-      if (response.status !== 401) return response;
-      token = 'new';
-      return get(url, signal, token);
-    };
-  };
-
   test('is not seen by the subscription if a refresh helps', async () => {
     const { url, requests } = await inTurn(refuse(401), count);
     const { numbers, statuses } = follow(url, refreshing());
@@ -142,8 +147,6 @@ describe('a 401', () => {
 });
 
 test('a redirect to a sign-in page is told, and so is an answer of another type', async () => {
-  const signIn: RequestListener = (_req, res) =>
-    void res.writeHead(200, { 'Content-Type': 'text/html' }).end('<form>');
   const { url } = await inTurn(refuse(302, { Location: '/sign-in' }), signIn, count);
   const { statuses, numbers } = follow(url, get);
   await eventually(() => numbers.length > 0);
@@ -270,4 +273,17 @@ describe('the chat, asked by POST with a bearer token', () => {
     expect(tokens.length).toBeLessThan(40);
     expect(tokens).toEqual(kept);
   });
+});
+
+test('adds less than 10 kB to a page, the parser included', async () => {
+  const entry = join(import.meta.dirname, 'overFetch.ts');
+  const lib = { entry, formats: ['es' as const] };
+  const result = await build({
+    configFile: false,
+    logLevel: 'warn',
+    build: { write: false, minify: true, lib },
+  });
+  const [{ output }] = result as [Rollup.RolldownOutput];
+  expect(output[0].code.length).toBeLessThan(10_000);
+  console.log(output[0].code.length);
 });
