@@ -2,14 +2,9 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** Left out of the short form, `PROOF=short npm run proof`, which has to fit into CI's five minutes. */
-const LONG = [
-  'pitfalls',
-  'react',
-  'browsers',
-  'frameworks',
-]
+const LONG = ['pitfalls', 'react', 'browsers', 'frameworks']
   .map((name) => `test/${name}.proof.ts`)
-  .concat('examples/chat/*.proof.ts', 'examples/job/*.proof.ts');
+  .concat('examples/chat/*.proof.ts', 'examples/job/*.proof.ts', 'examples/one-connection/*.proof.ts');
 
 // What takes too long for `npm test`. Time limits are generous, so that a busy machine keeps them.
 export default defineConfig({

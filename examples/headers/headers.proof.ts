@@ -285,5 +285,4 @@ test('adds less than 10 kB to a page, the parser included', async () => {
   });
   const [{ output }] = result as [Rollup.RolldownOutput];
   expect(output[0].code.length).toBeLessThan(10_000);
-  console.log(output[0].code.length);
 });
