@@ -80,6 +80,7 @@ export function subscribe<E extends EventData<E> = Events>(
     // A channel does not hear itself. With two, all tabs hear the same in the same order, the connected one, too.
     const [mouth, ear] = [new BroadcastChannel(name), new BroadcastChannel(name)];
     let isNew = true;
+    const early: Message[] = []; // came before the answer
     let turn = 0;
     ear.addEventListener('message', ({ data }: MessageEvent<Told>) => hear(data));
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- channels have none
@@ -111,14 +112,14 @@ export function subscribe<E extends EventData<E> = Events>(
       } else if ('call' in told) {
         connection?.[told.call]();
       } else if ('message' in told) {
-        if (!isNew) take(told.message);
+        if (isNew) early.push(told.message);
+        else take(told.message);
       } else if (told.kept === undefined) {
         set(told.status);
         if (told.status.state === 'closed') leave();
       } else if (isNew) {
         isNew = false;
-        const seen = told.kept.findLastIndex(([, , id]) => id === last);
-        for (const message of told.kept.slice(seen + 1)) hear({ message });
+        for (const list of [told.kept, early]) for (const message of unseen(list)) hear({ message });
         hear({ status: told.status });
       }
     }
@@ -129,6 +130,10 @@ export function subscribe<E extends EventData<E> = Events>(
       connection = connect(url, relays(), { ...options, ...own });
       tell({ status: connection.status, kept });
     }
+  }
+
+  function unseen(messages: Message[]): Message[] {
+    return messages.slice(messages.findLastIndex(([, , id]) => id === last) + 1);
   }
 
   function take([type, data, lastEventId]: Message): void {
