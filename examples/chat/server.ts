@@ -183,9 +183,10 @@ async function turnsUpTo(req: Request, last: string): Promise<Turn[]> {
   return turns;
 }
 
-/** Who asks. A visitor reads only answers of their own. */
+/** Who asks, by bearer token or by cookie. A visitor reads only answers of their own. */
 function visitorOf({ headers }: Request): string {
-  return /(?:^|; )visitor=([\w-]{22})/.exec(headers.cookie ?? '')?.[1] ?? '';
+  const bearer = /^Bearer ([\w-]{22})$/.exec(headers.authorization ?? '');
+  return (bearer ?? /(?:^|; )visitor=([\w-]{22})/.exec(headers.cookie ?? ''))?.[1] ?? '';
 }
 
 function topicOf(req: Request, id = String(req.params['id'])): string {
