@@ -16,7 +16,6 @@ const SHUT_DOWN_TEST = 'server/shutDown.test.ts';
 const SUBSCRIBE = 'client/subscribe.ts';
 const SUBSCRIBE_TEST = 'client/subscribe.test.ts';
 const PAGE_TEST = 'client/subscribe.page.test.ts';
-const MODEL_TEST = 'test/model.test.ts';
 const HOOK = 'client/useEventSource.ts';
 const HOOK_TEST = 'client/useEventSource.test.ts';
 
@@ -108,7 +107,7 @@ const PITFALLS: Pitfall[] = [
     SUBSCRIBE_TEST, ', after two requests'],
   ['A dead network is asked why it refuses',
     SUBSCRIBE, "if (status.state !== 'open' || attempt > 0 || typeof url !== 'string') return fail();", 'return ask(event);',
-    MODEL_TEST, 'a subscription keeps its promises in every life'],
+    SUBSCRIBE_TEST, 'backs off from a server that can not be reached, and sends it no HEAD'],
   ['A dead connection raises no error',
     SUBSCRIBE, 'if (lookedAt - heardAt >= patienceMs) {', 'if (false) {',
     SUBSCRIBE_TEST, 'replaces a connection that has been silent for too long'],
@@ -123,7 +122,7 @@ const PITFALLS: Pitfall[] = [
     PAGE_TEST, 'is paused without a connection from pagehide to pageshow'],
   ['A hidden page connects, though told not to',
     SUBSCRIBE, 'if (pauseWhenHidden && isHidden()) return suspend();', '',
-    MODEL_TEST, 'a subscription keeps its promises in every life'],
+    PAGE_TEST, 'makes no connection in a hidden page, if asked to'],
   ['A finished stream is asked for again and again',
     SUBSCRIBE, "if (message.type === END_EVENT) enter({ state: 'closed' });", '',
     SUBSCRIBE_TEST, 'is closed for good by the event that ends the stream'],
@@ -134,7 +133,7 @@ const PITFALLS: Pitfall[] = [
     HOOK, 'subscription?.handle(next?.handlers ?? {});', '',
     HOOK_TEST, 'calls the newest handler, and a new one makes no new connection'],
   ['The status of the old stream is told to the new URL',
-    HOOK, 'if (shown.current !== stream) shown.current.follow(undefined);', '',
+    HOOK, 'if (shown.current !== stream) shown.current.follow();', '',
     HOOK_TEST, 'never tells the onStatus of another URL what becomes of the old stream'],
 ];
 
