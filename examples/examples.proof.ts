@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,8 @@ const projectFolder = join(examples, '..');
 const tsc = join(projectFolder, 'node_modules', 'typescript', 'bin', 'tsc');
 
 function run(...command: string[]): string {
-  return execFileSync(process.execPath, command, { cwd: projectFolder, encoding: 'utf8', stdio: 'pipe' });
+  const { stdout, stderr } = spawnSync(process.execPath, command, { cwd: projectFolder, encoding: 'utf8' });
+  return stdout + stderr;
 }
 
 test('the examples are sound under strict types, also in an empty project with the three files', async () => {
@@ -20,7 +21,8 @@ test('the examples are sound under strict types, also in an empty project with t
   for (const name of copied)
     await cp(join(projectFolder, name), join(folder, name), {
       recursive: true,
-      filter: (path) => !/node_modules|\.proof\.ts$/.test(path),
+      // The counter on Hono, and the checks of other runtimes, are this project's own.
+      filter: (path) => !/node_modules|\.proof\.ts$|response[\\/](server|responseChecks)\.ts$/.test(path),
     });
   await symlink(join(projectFolder, 'node_modules'), join(folder, 'node_modules'), 'junction');
   await symlink(join(examples, 'node_modules'), join(folder, 'examples', 'node_modules'), 'junction');

@@ -58,7 +58,7 @@ describe.skipIf(isBrowserMissing())('the page', () => {
     await Promise.all([updated, edit(file, (text) => `${text}${line}\n`)]);
     await untilShown(page, (await shown(page)).length + 3);
     const numbers = await shown(page);
-    expect(numbers).toEqual(upTo(numbers.length - 1));
+    expect(numbers).toEqual(upTo(numbers.length));
     expect(seen).toEqual({ loads: 1, streams: 1 });
   });
 

@@ -4,7 +4,9 @@ import { defineConfig } from 'vitest/config';
 /** Left out of the short form, `PROOF=short npm run proof`, which has to fit into CI's five minutes. */
 const LONG = [
   ...['pitfalls', 'react', 'browsers', 'frameworks', 'aiSdks'].map((name) => `test/${name}.proof.ts`),
-  ...['chat/*', 'job/*', 'one-connection/*', 'response/runtimes'].map((name) => `examples/${name}.proof.ts`),
+  ...['broadcast/*', 'chat/*', 'job/*', 'log/*', 'one-connection/*', 'response/runtimes'].map(
+    (name) => `examples/${name}.proof.ts`,
+  ),
 ];
 
 // What takes too long for `npm test`. Time limits are generous, so that a busy machine keeps them.
