@@ -109,17 +109,24 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   }
 
   // A pipelined request waits: its response has no socket until those before it have ended.
+  const start = (): void => startStream(req, response, source, heartbeatMs, controlEvents);
   if (res.socket) queueMicrotask(start);
   else res.on('socket', () => queueMicrotask(start));
+}
 
-  function start(): void {
-    const isHttp2 = req.httpVersionMajor === 2 && 'stream' in response;
-    const channel = isHttp2 ? response.stream : response.socket;
-    if (!channel || channel.destroyed) return;
-    const stream = new Stream<E>(res, channel, heartbeatMs, controlEvents);
-    void stream.run(source);
-    res.on('close', () => stream.close());
-  }
+// Not within openEventStream, whose variables the listener would keep in memory.
+function startStream<E extends EventsOf<E>>(
+  req: IncomingMessage | Http2ServerRequest,
+  res: ServerResponse | Http2ServerResponse,
+  source: Source<E>,
+  heartbeatMs: number,
+  controlEvents: boolean,
+): void {
+  const channel = req.httpVersionMajor === 2 && 'stream' in res ? res.stream : res.socket;
+  if (!channel || channel.destroyed) return;
+  const stream = new Stream<E>(res as ServerResponse, channel, heartbeatMs, controlEvents);
+  void stream.run(source);
+  res.on('close', () => stream.close());
 }
 
 // A class: a closure for each method would take 60 % more memory.
