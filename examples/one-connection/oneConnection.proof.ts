@@ -188,10 +188,10 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
     const pages = await tabs(3, here);
     here.state.isOver = true;
     for (const page of pages)
-      await page.waitForFunction(() => window.tab.subscription.status.state === 'closed');
+      await page.waitForFunction(() => window.tab?.subscription.status.state === 'closed');
     const late = await here.context.newPage();
     await late.goto(here.origin);
-    await late.waitForFunction(() => window.tab.subscription.status.state === 'closed');
+    await late.waitForFunction(() => window.tab?.subscription.status.state === 'closed');
     expect(streamsOf(here)).toBe(2);
     for (const page of pages) expect(await page.evaluate(() => window.tab.errors)).toEqual([]);
   });
