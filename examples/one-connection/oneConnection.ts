@@ -1,3 +1,4 @@
+/* oxlint-disable unicorn/require-post-message-target-origin -- a BroadcastChannel has none */
 import { subscribe as connect } from '../../client/subscribe.ts';
 import type { EventData, Events, Handlers, Status } from '../../client/subscribe.ts';
 import type { SubscribeOptions, Subscription } from '../../client/subscribe.ts';
@@ -20,10 +21,10 @@ type Message = Pick<MessageEvent<string>, 'type' | 'data' | 'lastEventId'>;
  * `subscribe` with one connection for all tabs of the origin that ask for the same URL: the tab that holds a
  * lock connects, and tells the others. When it goes, the next one resumes after the last event. `pause` and
  * `close` concern only this tab, `drop` the connection. A tab that comes later, or was paused while others were
- * not, is told the status and the last `keep` messages that it has not seen. All tabs should have handlers for
- * the same events, because only those of the connected tab arrive. A tab whose `url` is a function, or that may
- * not use Web Locks, as over plain HTTP or in a sandbox, connects by itself. Limit: while the connected tab is
- * frozen, all wait; Chromium does not freeze one that others wait for.
+ * not, is told the status and the last `keep` messages that it has not seen, by their IDs. All tabs should have
+ * handlers for the same events, because only those of the connected tab arrive. A tab whose `url` is a function,
+ * or that may not use Web Locks, as over plain HTTP or in a sandbox, connects by itself. Limit: while the
+ * connected tab is frozen, all wait; Chromium does not freeze one that others wait for.
  */
 export function subscribe<E extends EventData<E> = Events>(
   url: string | (() => string),
@@ -38,7 +39,7 @@ export function subscribe<E extends EventData<E> = Events>(
   let last = options.lastEventId;
   let status: Status = { state: 'paused' }; // until it has joined
   let connection: Subscription | undefined; // in the tab that is connected
-  let leave = (): void => {};
+  let leave: () => void;
   let tell: (told: Told) => void;
   join();
   return {
@@ -99,17 +100,16 @@ export function subscribe<E extends EventData<E> = Events>(
         const seen = told.kept.findLastIndex(({ lastEventId }) => lastEventId === last);
         const missed = isNew ? told.kept.slice(seen + 1) : [];
         isNew = false;
+        set(told.status);
         for (const message of missed) if (!signal.aborted) take(message);
-        if (!signal.aborted) set(told.status);
       }
     }
+  }
 
-    function lead(): void {
-      isNew = false;
-      const own = { lastEventId: last, pauseWhenHidden: false, onStatus: tellStatus };
-      connection = connect(url, relays(), { ...options, ...own });
-      tellStatus();
-    }
+  function lead(): void {
+    const own = { lastEventId: last, pauseWhenHidden: false, onStatus: tellStatus };
+    connection = connect(url, relays(), { ...options, ...own });
+    tellStatus();
   }
 
   function tellStatus(): void {
