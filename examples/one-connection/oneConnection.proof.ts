@@ -17,6 +17,7 @@ declare global {
       handlers: Handlers;
       numbers: number[];
       notes: number;
+      sources: number;
       statuses: Status[];
       errors: string[];
     };
@@ -26,20 +27,37 @@ declare global {
 const TICK_MS = 5;
 const TABS = 8;
 
-/** Subscribes with the query's options, and keeps what comes. */
+/** Subscribes with the query's options, and keeps what comes. A `lag` makes channels slower than locks. */
 const PAGE = `<!doctype html><title>tab</title><script type="module">
   import { subscribe } from '/examples/one-connection/oneConnection.ts';
-  const { url = '/stream', isFunction, pauseAt, keep = 0, ...options } =
+  const { url = '/stream', isFunction, pauseAt, lag, keep = 0, ...options } =
     Object.fromEntries(new URLSearchParams(location.search));
   Math.random = () => 0.001; // no backoff
+  if (lag) window.BroadcastChannel = class extends BroadcastChannel {
+    addEventListener(type, listener) {
+      super.addEventListener(type, (event) => setTimeout(() => this.isClosed || listener(event), lag));
+    }
+    close() {
+      this.isClosed = true;
+      super.close();
+    }
+  };
   const message = ({ data }) => {
     tab.numbers.push(Number(data));
     if (tab.numbers.length === Number(pauseAt)) tab.subscription.pause();
   };
-  const tab = { handlers: { message }, numbers: [], notes: 0, statuses: [], errors: [] };
+  const tab = { handlers: { message }, numbers: [], notes: 0, sources: 0, statuses: [], errors: [] };
   const onStatus = (status) => tab.statuses.push(status);
+  const Source = class extends EventSource {
+    constructor(...given) {
+      super(...given);
+      tab.sources += 1;
+    }
+  };
   window.addEventListener('error', ({ message }) => tab.errors.push(message));
-  tab.subscription = subscribe(isFunction ? () => url : url, tab.handlers, { ...options, keep: Number(keep), onStatus });
+  tab.subscription = subscribe(isFunction ? () => url : url, tab.handlers, {
+    ...options, keep: Number(keep), onStatus, EventSource: Source,
+  });
   window.tab = tab;
 </script>`;
 
@@ -61,8 +79,9 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
         open.add(req);
         const timer = setInterval(() => {
           if (here.mode === 'ends') stream.finish();
-          if (here.mode !== 'counts') return;
-          stream.send({ id: (n += 1), data: n });
+          if (!here.mode.startsWith('counts')) return;
+          n += 1;
+          stream.send({ id: here.mode === 'counts' ? n : undefined, data: n });
           res.write('id\nevent: note\ndata\n\n'); // an empty ID, as some clients report for none
         }, TICK_MS);
         return () => {
@@ -101,17 +120,16 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
     }
     await expectWhole(pages);
     expect(here.asked).toBe(1);
+    expect(await pages[0]?.evaluate(() => window.tab.sources)).toBe(1);
     await tabs(1, here, '/?url=/stream?another');
     expect(here.asked).toBe(2);
   });
 
   test('when the connected one closes, the next goes on: nothing lost, nothing twice', async () => {
     const here = await site();
-    const pages = await tabs(TABS, here);
+    const pages = await tabs(TABS, here, '/?lag=100');
     for (let n = 1; n < TABS; n += 1) {
-      const busy = block(pages[1] as Page); // it has not heard all when its turn comes
       await pages.shift()?.close();
-      await busy;
       await eventually(() => here.asked === n + 1);
       for (const page of pages) await untilMore(page);
     }
@@ -177,12 +195,10 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
 
   test('one that comes late or back is told the status and the last messages that it has not seen', async () => {
     const here = await site();
-    const [first, second] = (await tabs(2, here, '/?keep=100000&lastEventId=41')) as [Page, Page];
+    const [first, second] = (await tabs(2, here, '/?keep=100000&lastEventId=41&lag=100')) as [Page, Page];
     await call(second, 'pause');
     await untilMore(first);
-    const busy = block(first); // it tells of messages before it answers
     await call(second, 'resume');
-    await busy;
     await untilMore(second);
     await expectWhole([first, second], 42);
     const [late] = (await tabs(1, here, '/?pauseAt=2')) as [Page];
@@ -191,14 +207,17 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
     expect(await errorsOf(second)).toEqual([]);
   });
 
-  test('one keeps as many messages as it is told', async () => {
+  test('one keeps as many messages as it is told, with or without IDs', async () => {
     const here = await site();
+    here.mode = 'counts without IDs';
     const [first] = (await tabs(1, here, '/?keep=3')) as [Page];
     await untilNumbers(first, 10);
     here.mode = 'is silent';
     const [late] = (await tabs(1, here)) as [Page];
-    expect(await numbersOf(late)).toEqual((await numbersOf(first)).slice(-3));
     expect(await statesOf(late)).toEqual(['connecting', 'open']);
+    await call(first, 'drop');
+    await late.waitForFunction(() => window.tab.statuses.length > 3);
+    expect(await numbersOf(late)).toEqual((await numbersOf(first)).slice(-3));
   });
 
   test('new handlers hear more events, and one without an ID is no new beginning', async () => {
@@ -245,7 +264,7 @@ interface Site {
   /** How often the stream was asked for. */
   asked: number;
   /** What the stream does. */
-  mode: 'counts' | 'is silent' | 'ends' | 'refuses';
+  mode: 'counts' | 'counts without IDs' | 'is silent' | 'ends' | 'refuses';
 }
 
 /** Opens tabs one after the other, each when the one before has got something. */
@@ -258,13 +277,6 @@ async function tabs(n: number, { context, origin }: Site, query = ''): Promise<P
     opened.push(page);
   }
   return opened;
-}
-
-/** Keeps a tab's thread busy for a while. */
-function block(page: Page): Promise<void> {
-  return page.evaluate(() => {
-    for (const end = performance.now() + 300; performance.now() < end;);
-  });
 }
 
 /** Tells a tab that it goes to the back/forward cache and, after `meanwhile`, that it is back. */
