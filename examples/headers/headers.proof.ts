@@ -146,9 +146,12 @@ test('what is closed is silent, and its connection ends; so does that of a refus
       source.addEventListener(type, (event) => received.push(`${event.type} ${source.readyState}`));
     return source;
   };
+  listenTo(() => {
+    throw new Error('no token');
+  });
   listenTo(get);
   await eventually(() => closed === 1);
-  expect(received.splice(0)).toEqual(['error 2']);
+  expect(received.splice(0)).toEqual(['error 2', 'error 2']);
 
   const early = listenTo(get);
   await eventually(() => requests.length === 2);

@@ -153,8 +153,8 @@ describe('a stream', () => {
       eventStreamResponse(request, (stream) => {
         signal = stream.signal;
         const timer = setInterval(() => {
-          stream.send({ data: 'x'.repeat(4000) });
-          sent += 4000;
+          stream.send({ data: 'x'.repeat(40_000) });
+          sent += 40_000;
         }, 0);
         return () => clearInterval(timer);
       });
