@@ -19,7 +19,6 @@ declare global {
       notes: number;
       sources: number;
       statuses: Status[];
-      errors: string[];
     };
   }
 }
@@ -46,7 +45,7 @@ const PAGE = `<!doctype html><title>tab</title><script type="module">
     tab.numbers.push(Number(data));
     if (tab.numbers.length === Number(pauseAt)) tab.subscription.pause();
   };
-  const tab = { handlers: { message }, numbers: [], notes: 0, sources: 0, statuses: [], errors: [] };
+  const tab = { handlers: { message }, numbers: [], notes: 0, sources: 0, statuses: [] };
   const onStatus = (status) => tab.statuses.push(status);
   const Source = class extends EventSource {
     constructor(...given) {
@@ -54,7 +53,6 @@ const PAGE = `<!doctype html><title>tab</title><script type="module">
       tab.sources += 1;
     }
   };
-  window.addEventListener('error', ({ message }) => tab.errors.push(message));
   tab.subscription = subscribe(isFunction ? () => url : url, tab.handlers, {
     ...options, keep: Number(keep), onStatus, EventSource: Source,
   });
@@ -204,7 +202,6 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
     const [late] = (await tabs(1, here, '/?pauseAt=2')) as [Page];
     await late.waitForFunction(() => window.tab.subscription.status.state === 'paused');
     expect(await numbersOf(late)).toEqual([42, 43]);
-    expect(await errorsOf(second)).toEqual([]);
   });
 
   test('one keeps as many messages as it is told, with or without IDs', async () => {
@@ -242,7 +239,6 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
       await page.waitForFunction(() => window.tab?.subscription.status.state === 'closed');
     }
     expect(here.asked).toBe(2);
-    for (const page of pages) expect(await errorsOf(page)).toEqual([]);
   });
 
   test.each([
@@ -299,7 +295,6 @@ async function untilMore(page: Page): Promise<void> {
 }
 
 const numbersOf = (page: Page): Promise<number[]> => page.evaluate(() => window.tab.numbers);
-const errorsOf = (page: Page): Promise<string[]> => page.evaluate(() => window.tab.errors);
 const statesOf = (page: Page): Promise<string[]> =>
   page.evaluate(() => window.tab.statuses.map(({ state }) => state));
 
