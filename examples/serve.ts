@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { createServer, STATUS_CODES, type ServerResponse } from 'node:http';
 import { basename, join } from 'node:path';
 import type { ErrorRequestHandler, Express, Response } from 'express';
@@ -49,30 +49,35 @@ export function serve(app: Express, module: ImportMeta): void {
   }
 }
 
-/** In place of Vite's own, which would reload the page when its server is back: see what it does by itself. */
-const CLIENT = `export const createHotContext = () => ({ accept() {}, prune() {} });
-export const removeStyle = () => {};
-export const updateStyle = (_, textContent) =>
-  document.head.append(Object.assign(document.createElement('style'), { textContent }));`;
-
-/** Serves the page in `folder` by Vite's middlewares, imported at the first request: production needs no Vite. */
+/** Serves the page in `folder`. What it imports is by Vite, which is imported with it: production needs none. */
 function addPage(app: Express, folder: string): void {
+  const html = join(folder, 'index.html');
   let vite: Promise<ViteDevServer> | undefined;
-  app.get('/@vite/client', (_req, res) => void res.type('js').send(CLIENT));
+  app.get('/', (_req, res) => (existsSync(html) ? res.sendFile(html) : res.send(REACT_PAGE)));
+  app.get('/page.css', (_req, res) => res.sendFile(join(folder, '..', 'page.css')));
   app.get(/./, async (req, res, next) => {
     vite ??= startVite(folder);
     (await vite).middlewares(req, res, next);
   });
 }
 
+const REACT_PAGE = `<!doctype html>
+<html lang="en">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Example</title>
+<link rel="stylesheet" href="/page.css">
+<script type="module" src="/page.tsx"></script>
+<main></main>`;
+
 async function startVite(root: string): Promise<ViteDevServer> {
   const { createServer: create } = await import('vite');
   return create({
     root,
     configFile: false,
-    appType: 'mpa', // a path without a file gets 404
+    appType: 'custom',
     logLevel: 'warn',
     cacheDir: join(root, '..', 'node_modules', '.vite', basename(root)),
+    optimizeDeps: { entries: 'page.*' },
     server: {
       middlewareMode: true,
       hmr: false,

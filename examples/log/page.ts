@@ -1,5 +1,4 @@
 import { subscribe } from '../../client/subscribe.ts';
-import '../page.css';
 import { send, words } from '../words.ts';
 import type { LogEvents } from './server.ts';
 
