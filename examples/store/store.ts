@@ -49,7 +49,11 @@ export async function openStore(options: StoreOptions = {}, url = process.env['R
   const backend = url ? (await import('./redis.ts')).inRedis(url, options) : inMemory(options);
   return { ...backend, follow };
 
-  async function* follow(topic: string, lastId: string, signal?: AbortSignal): AsyncGenerator<Entry> {
+  async function* follow(
+    topic: string,
+    lastId: string,
+    signal = new AbortController().signal,
+  ): AsyncGenerator<Entry> {
     let position = lastId;
     let hasNews = true;
     let wake: (() => void) | undefined;
@@ -59,9 +63,9 @@ export async function openStore(options: StoreOptions = {}, url = process.env['R
     };
     const stop = await backend.listen(topic, look);
     const timer = setInterval(look, POLL_MS);
-    signal?.addEventListener('abort', look);
+    signal.addEventListener('abort', look);
     try {
-      while (!signal?.aborted) {
+      while (!signal.aborted) {
         if (!hasNews) await new Promise<void>((resolve) => (wake = resolve));
         hasNews = false;
         const page = await backend.page(topic, position, PAGE_LENGTH);
@@ -70,7 +74,7 @@ export async function openStore(options: StoreOptions = {}, url = process.env['R
         if (isGap || page.length === PAGE_LENGTH) hasNews = true;
         if (isGap) yield { event: 'reset', data: '' };
         for (const entry of isGap ? [] : page.slice(position === '' ? 0 : 1)) {
-          if (signal?.aborted) return;
+          if (signal.aborted) return;
           yield entry;
           position = entry.id ?? '';
         }
