@@ -1,22 +1,22 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { parse, subscribe } from '../../client/subscribe.ts';
 import { isBrowserMissing } from '../../test/support/browser.ts';
-import { browserPages, openBeside, read, startExample } from '../../test/support/examples.ts';
+import { browserPages, openBeside, read, sendJson, startExample } from '../../test/support/examples.ts';
 import type { Reader } from '../../test/support/reader.ts';
 import { isRedisMissing, startRedis } from '../../test/support/redis.ts';
 import { eventually } from '../../test/support/testServer.ts';
+import { overFetch } from '../headers/overFetch.ts';
+import type { AnswerEvents } from './server.ts';
 
 const open = browserPages();
 const VISITOR = { Cookie: `visitor=${'v'.repeat(22)}` };
 const WHOLE = /^You said:\n“Hello”\n[^]*and all of it\.$/;
 let number = 0;
 
-function put(url: string, id: string, body: unknown, visitor: object = VISITOR): Promise<Response> {
-  const headers = { 'Content-Type': 'application/json', ...visitor };
-  const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return fetch(`${url}/chats/${id}`, { method: 'PUT', headers, body: text });
-}
+const put = (url: string, id: string, body: unknown, visitor: object = VISITOR): Promise<Response> =>
+  sendJson('PUT', `${url}/chats/${id}`, body, visitor);
 
 /** Asks, and resolves to the ID of the answer and what reads it. */
 async function ask(url: string, prompt: string, after?: string): Promise<{ id: string; reader: Reader }> {
@@ -49,9 +49,9 @@ const untilStatus = (page: Page, text: string): Promise<void> =>
 test('an answer survives cuts, later readers get the same, and nobody else does', async () => {
   const { url } = await startExample('chat', { TOKEN_MS: '10' });
   const { id, reader } = await ask(url, 'Hello');
-  while (!isAtItsEnd(reader)) {
-    await setTimeout(20);
-    if (!isAtItsEnd(reader)) reader.cut();
+  for (let n = 0; !isAtItsEnd(reader); n = reader.received.length) {
+    await eventually(() => reader.received.length > n);
+    reader.cut();
   }
   const late = readAnswer(url, id);
   expect(await ending(late)).toBe('complete');
@@ -106,17 +106,45 @@ test('prompts and running answers are limited, and a flood ends no server', asyn
     expect(response.status).toBe(status);
     expect(await response.text()).toMatch(/^.+\n$/);
   }
+  const prompt = 'x '.repeat(2000);
   const flood = async (from: number, to: number, visitor?: object): Promise<number[]> => {
     const statuses: number[] = [];
     for (let n = from; n < to; n += 1)
-      statuses.push(
-        (await put(server.url, `question-number-${n}`, { prompt: 'x '.repeat(2000) }, visitor)).status,
-      );
+      statuses.push((await put(server.url, `question-number-${n}`, { prompt }, visitor)).status);
     return statuses;
   };
   expect(await flood(0, 4)).toEqual([201, 201, 201, 429]);
   expect(new Set(await flood(4, 1100, {}))).toEqual(new Set([201, 503]));
   expect(server.child.exitCode).toBe(null);
+});
+
+test.skipIf(process.platform === 'win32')('a server that hangs is noticed, also after a POST', async () => {
+  const { child, url } = await startExample('chat', { TOKEN_MS: '20' });
+  const states: string[] = [];
+  let [text, ended] = ['', ''];
+  const { close } = subscribe<AnswerEvents>(
+    `${url}/chats/streamed-from-a-post`,
+    {
+      question: () => {},
+      token({ data }) {
+        if (text === '') child.kill('SIGSTOP');
+        text += parse(data);
+      },
+      tool: () => {},
+      ended: ({ data }) => (ended = data),
+    },
+    {
+      EventSource: overFetch((to, signal) => sendJson('POST', to, { prompt: 'Hello' }, VISITOR, signal)),
+      staleAfterMs: 1000,
+      onStatus: ({ state }) => states.push(state),
+    },
+  );
+  onTestFinished(close);
+  await eventually(() => states.includes('reconnecting'));
+  child.kill('SIGCONT');
+  await eventually(() => states.at(-1) === 'closed');
+  expect(text).toMatch(WHOLE);
+  expect(ended).toBe('complete');
 });
 
 test.skipIf(isRedisMissing())(

@@ -1,15 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { get } from 'node:http';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { isBrowserMissing, programPath } from '../../test/support/browser.ts';
-import { browserPages, examplesFolder, listen, startExample } from '../../test/support/examples.ts';
+import { browserPages, examplesFolder, listen, sendJson, startExample } from '../../test/support/examples.ts';
 import { freePort, launch, listening, listeningOn } from '../../test/support/processes.ts';
 import { eventually } from '../../test/support/testServer.ts';
 
 const open = browserPages();
 const inBrowser = test.skipIf(isBrowserMissing());
 const COMMAND = [process.execPath, '--import', 'tsx', `${examplesFolder}/clock/server.ts`];
+const RUN = `node --import tsx ${join('examples', 'clock', 'server.ts')}`;
 
 inBrowser('the clock tells the time, says when it has no connection, and goes on', async () => {
   const server = await startExample('clock');
@@ -67,10 +69,27 @@ test.skipIf(unshare === undefined)('so it does as process 1 of a container', asy
   await drain(port, signal, once(server.child, 'exit'));
 });
 
+test.skipIf(process.platform === 'win32').each([
+  ['broadcast', '/quotes'],
+  ['chat', '/chats/a-chat-at-a-shutdown'],
+  ['job', '/jobs/a-job-at-a-shutdown'],
+  ['log', '/logs/build'],
+])('and %s with 0, though a stream is open', async (name, path) => {
+  const { child, url } = await startExample(name);
+  const { headers } = await sendJson('POST', `${url}/session`, { user: 'Ada' }); // 404 where there is no sign-in
+  const Cookie = headers.get('set-cookie')?.split(';')[0] ?? `visitor=${'v'.repeat(22)}`;
+  await sendJson('PUT', url + path, { prompt: 'Hello' }, { Cookie });
+  const stream = await fetch(url + path, { headers: { Cookie } });
+  expect(stream.headers.get('content-type')).toBe('text/event-stream');
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  await stream.text().catch(() => {});
+});
+
 test('a taken port or a bad one is one line', async () => {
   const { port } = await startExample('clock');
   for (const [value, line] of [
-    [String(port), `PORT: expected a free one, found ${port} in use; try PORT=${port + 10}\n`],
+    [String(port), `PORT: expected a free one, found ${port} in use; try PORT=${port + 1} ${RUN}\n`],
     ['x', 'PORT: expected a whole number from 0 to 65535, found "x"\n'],
   ] as const) {
     const { child, errors } = launch(COMMAND, { env: { PORT: value } });

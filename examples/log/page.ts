@@ -21,7 +21,10 @@ subscribe<LogEvents>(
       if (list && list.children.length > MAX_LINES) list.firstElementChild?.remove();
       line.scrollIntoView({ block: 'nearest' });
     },
-    exit: ({ data }) => (exit = `Ended with code ${data}`),
+    exit({ data }) {
+      exit = `Ended with code ${data}`;
+      form?.remove();
+    },
     reset() {
       list?.replaceChildren();
       alert?.replaceChildren('Some lines were missed. These are the ones that the server has kept.');

@@ -16,6 +16,19 @@ export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): P
   return server;
 }
 
+/** Sends JSON, or text as it is. */
+export function sendJson(
+  method: string,
+  url: string,
+  body: unknown,
+  headers?: object,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  const all = { 'Content-Type': 'application/json', ...headers };
+  return fetch(url, { method, headers: all, body: text, signal: signal ?? null });
+}
+
 /** Reads a stream until the test has finished. */
 export function read(url: string, id?: string, headers?: Record<string, string>): Reader {
   const reader = startReader(url, id, headers);
