@@ -94,6 +94,15 @@ test('a reload within the grace loses nothing; after it the model is stopped, an
   expect(errors()).toBe('');
 });
 
+test('many readers of one answer do not keep each other busy', async () => {
+  const { url } = await startExample('chat', { TOKEN_MS: '100', ALIVE_MS: '500' });
+  const { id } = await ask(url, 'Hello');
+  const readers = Array.from({ length: 300 }, () => readAnswer(url, id));
+  for (const reader of readers) expect(await ending(reader)).toBe('complete');
+  const entries = readers[0]?.received.at(-1)?.id.split('-')[1];
+  expect(Number(entries)).toBeLessThan(1000); // about 50 for the client, and what servers tell each other
+});
+
 test('prompts and running answers are limited, and a flood ends no server', async () => {
   const server = await startExample('chat', { NODE_OPTIONS: '--max-old-space-size=512', MAX_RUNNING: '5' });
   for (const [body, status] of [

@@ -87,10 +87,10 @@ async function streamAnswer(req: Request, res: Response): Promise<void> {
   const topic = topicOf(req);
   if (!(await store.has(topic))) return refuse(res, 404, 'chat: expected one that is kept, found none');
   openEventStream<AnswerEvents>(req, res, async (stream) => {
-    const { heard, leave } = attend(topic, READ, 3 * ALIVE_MS, 'failed');
+    const { heard, said, leave } = attend(topic, READ, 3 * ALIVE_MS, 'failed');
     try {
       for await (const { id, event, data } of store.follow(topic, lastEventId(req), stream.signal)) {
-        if (event !== READ) heard();
+        (event === READ ? said : heard)();
         if (event === READ || event === ALIVE) continue;
         // The end has no ID: a client that is cut right after it comes back for it.
         stream.send({ event, data, id: event === 'ended' ? undefined : id } as Message<AnswerEvents>);
@@ -139,21 +139,27 @@ async function run(topic: string, prompt: string, earlier: () => Promise<Turn[]>
   }
 }
 
-/** Says every `ALIVE_MS` that one side of an answer is there, until the other was not heard for `patienceMs`. */
+/**
+ * Says every `ALIVE_MS` that one side of an answer is there, unless another has just `said` so for it: many readers
+ * would wake each other. After `patienceMs` in which the other side was not `heard`, ends the answer.
+ */
 function attend(
   topic: string,
   event: typeof ALIVE | typeof READ,
   patienceMs: number,
   ending: AnswerEvents['ended'],
-): { heard(): void; leave(): void } {
-  let heardAt = Date.now();
+): Record<'heard' | 'said' | 'leave', () => void> {
+  let [silentMs, isSaid] = [0, false];
   const say = (): void => {
-    const isOver = Date.now() - heardAt > patienceMs;
-    void (isOver ? stop(topic, ending) : store.append(topic, '', event)).catch(() => {});
+    const isOver = silentMs > patienceMs;
+    if (isOver || !isSaid)
+      void (isOver ? stop(topic, ending) : store.append(topic, '', event)).catch(() => {});
+    silentMs += ALIVE_MS; // counted, because a busy server has time, but has not heard all that was said
+    isSaid = false;
   };
   say();
   const timer = setInterval(say, ALIVE_MS);
-  return { heard: () => (heardAt = Date.now()), leave: () => clearInterval(timer) };
+  return { heard: () => (silentMs = 0), said: () => (isSaid = true), leave: () => clearInterval(timer) };
 }
 
 /** Whichever server runs the answer follows it, and finds its end. */
