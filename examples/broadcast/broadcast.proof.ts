@@ -9,7 +9,7 @@ import { eventually } from '../../test/support/testServer.ts';
 
 const open = browserPages();
 
-const READERS = 500;
+const READERS = 200;
 const SECONDS = 6 * times;
 
 test(`${READERS} readers at 20 messages a second lose none, though a tenth of them is cut each second`, async () => {
