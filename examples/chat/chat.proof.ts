@@ -97,10 +97,12 @@ test('a reload within the grace loses nothing; after it the model is stopped, an
 test('many readers of one answer do not keep each other busy', async () => {
   const { url } = await startExample('chat', { TOKEN_MS: '100', ALIVE_MS: '500' });
   const { id } = await ask(url, 'Hello');
+  const start = performance.now();
   const readers = Array.from({ length: 300 }, () => readAnswer(url, id));
   for (const reader of readers) expect(await ending(reader)).toBe('complete');
-  const entries = readers[0]?.received.at(-1)?.id.split('-')[1];
-  expect(Number(entries)).toBeLessThan(1000); // about 50 for the client, and what servers tell each other
+  const rounds = (performance.now() - start) / 500; // in each, every reader could say that it reads
+  const entries = Number(readers[0]?.received.at(-1)?.id.split('-')[1]);
+  expect(entries).toBeLessThan((readers.length * rounds) / 2);
 });
 
 test('prompts and running answers are limited, and a flood ends no server', async () => {
@@ -141,6 +143,7 @@ test.skipIf(process.platform === 'win32')('a server that hangs is noticed, also 
       },
       tool: () => {},
       ended: ({ data }) => (ended = data),
+      reset: () => (text = ''),
     },
     {
       EventSource: overFetch((to, signal) => sendJson('POST', to, { prompt: 'Hello' }, VISITOR, signal)),
