@@ -102,7 +102,7 @@ test('many readers of one answer do not keep each other busy', async () => {
   for (const reader of readers) expect(await ending(reader)).toBe('complete');
   const rounds = (performance.now() - start) / 500; // in each, every reader could say that it reads
   const entries = Number(readers[0]?.received.at(-1)?.id.split('-')[1]);
-  expect(entries).toBeLessThan((readers.length * rounds) / 2);
+  expect(entries).toBeLessThan((readers.length * rounds) / 3);
 });
 
 test('prompts and running answers are limited, and a flood ends no server', async () => {

@@ -151,9 +151,8 @@ function attend(
 ): Record<'heard' | 'said' | 'leave', () => void> {
   let [silentMs, isSaid] = [0, false];
   const say = (): void => {
-    const isOver = silentMs > patienceMs;
-    if (isOver || !isSaid)
-      void (isOver ? stop(topic, ending) : store.append(topic, '', event)).catch(() => {});
+    if (silentMs > patienceMs) void stop(topic, ending).catch(() => {});
+    else if (!isSaid) void store.append(topic, '', event).catch(() => {});
     silentMs += ALIVE_MS; // counted, because a busy server has time, but has not heard all that was said
     isSaid = false;
   };
