@@ -271,9 +271,9 @@ export function subscribe<E extends EventData<E> = Events>(
       const { signal } = controller;
       const timer = setTimeout(answered, HEAD_TIMEOUT_MS);
       const unlisten = onPage(suspend, nothing);
-      void head(address, withCredentials, signal).then((answer) => {
-        if (!signal.aborted) answered(answer?.status, answer?.headers);
-      });
+      void head(address, withCredentials, signal).then(
+        (answer) => signal.aborted || answered(answer?.status, answer?.headers),
+      );
       return () => {
         clearTimeout(timer);
         unlisten();
