@@ -15,8 +15,11 @@ export function numbers(request: Request): Response {
       sources.started += 1;
       sources.open += 1;
       let n = Number(lastEventId(request));
-      const timer = setInterval(next, 20);
-      next();
+      let timer: ReturnType<typeof setInterval> | undefined;
+      void stream.ready().then(() => {
+        timer = setInterval(next, 20);
+        next();
+      });
       return () => {
         clearInterval(timer);
         sources.open -= 1;
