@@ -16,15 +16,18 @@ export function numbers(request: Request): Response {
       sources.open += 1;
       let n = Number(lastEventId(request));
       let timer: ReturnType<typeof setInterval> | undefined;
-      void stream.ready().then(() => {
-        timer = setInterval(next, 20);
-        next();
-      });
+      void begin();
       return () => {
         clearInterval(timer);
         sources.open -= 1;
         sources.stoppedAt = Date.now();
       };
+
+      async function begin(): Promise<void> {
+        await stream.ready();
+        timer = setInterval(next, 20);
+        next();
+      }
 
       function next(): void {
         n += 1;
