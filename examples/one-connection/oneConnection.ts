@@ -1,7 +1,6 @@
 /* oxlint-disable unicorn/require-post-message-target-origin -- a BroadcastChannel has none */
-import { subscribe as connect } from '../../client/subscribe.ts';
-import type { EventData, Events, Handlers, Status } from '../../client/subscribe.ts';
-import type { SubscribeOptions, Subscription } from '../../client/subscribe.ts';
+import { subscribe as connect, type EventData, type Events, type Handlers } from '../../client/subscribe.ts';
+import type { Status, SubscribeOptions, Subscription } from '../../client/subscribe.ts';
 
 export interface OneConnectionOptions extends Omit<SubscribeOptions, 'pauseWhenHidden'> {
   /** How many of the last messages a tab that comes later is told. Default: 0. */
