@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { connect, type Server, type Socket } from 'node:net';
-import { onTestFinished, vi } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { startServer, type ServerProcess } from './processes.ts';
 
 /** When nothing has come for so long, on however busy a machine, nothing will. */
 const IN_VAIN_MS = 15_000;
+
+const LOOK_EVERY_MS = 5;
 
 const { setTimeout, clearTimeout } = globalThis; // the real ones, also where a test fakes them
 
@@ -55,18 +57,22 @@ export async function serverProcess(env?: NodeJS.ProcessEnv): Promise<ServerProc
   return server;
 }
 
-/** Waits until a condition holds, and returns what it gave. In vain, the error says what `arrived` instead. */
+/**
+ * Waits until a condition holds, and returns what it gave. A faked clock stands still meanwhile. In vain, the error
+ * says what `arrived` instead.
+ */
 export async function eventually<Value>(
   condition: () => Value | Promise<Value>,
   arrived: () => unknown = () => 'no more',
-): ReturnType<typeof vi.waitUntil<Value>> {
-  try {
-    return await vi.waitUntil(condition, { timeout: IN_VAIN_MS, interval: 5 });
-  } catch (error) {
-    if (!/Timed out in waitUntil/.test(String(error))) throw error;
-    throw inVain(String(condition), arrived());
+): Promise<Exclude<Value, Falsy>> {
+  for (let waited = 0; waited < IN_VAIN_MS; waited += LOOK_EVERY_MS) {
+    const value = await condition();
+    if (value) return value as Exclude<Value, Falsy>;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
+  throw inVain(String(condition), arrived());
 }
+type Falsy = false | 0 | '' | null | undefined;
 
 function inVain(wanted: unknown, arrived: unknown): Error {
   const found = JSON.stringify(arrived)?.slice(-2000);
