@@ -1,11 +1,10 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { copyProject } from '../test/support/copyProject.ts';
 import { runServer, startServer, type ServerProcess } from '../test/support/processes.ts';
 import { body, request } from '../test/support/rawHttp.ts';
-import { send, serverProcess } from '../test/support/testServer.ts';
+import { editServer, send, serverProcess } from '../test/support/testServer.ts';
 
 /** A server for the tests that leave it as it is. */
 let shared: ServerProcess;
@@ -22,7 +21,7 @@ describe.concurrent('a setting that does not fit ends the start with one line an
       'HOST, PORT: expected an address to listen on, found listen EADDRNOTAVAIL: address not available 203.0.113.1\n',
     ],
   ])('%j', async (env, line) => {
-    const { code, output } = await runServer({ PORT: '0', ...env });
+    const { code, output } = await runServer(env);
     expect(code).toBe(1);
     expect(output).toBe(line);
   });
@@ -36,8 +35,9 @@ test('a port in use ends the start with one line and exit code 1', async () => {
 });
 
 test('without a built page it says so in one line and exits with 1', async () => {
-  const folder = await copy();
-  const { code, output } = await runServer({ PORT: '0' }, folder);
+  const folder = await editServer((text) => text);
+  await rm(join(folder, 'dist'), { recursive: true });
+  const { code, output } = await runServer({}, folder);
   expect(code).toBe(1);
   expect(output).toBe('dist/index.html: expected the built page, found none. Run npm run build first\n');
 });
@@ -54,14 +54,11 @@ test('the page, the stream and the health check come from one port', async () =>
 });
 
 test('a connection on which nothing moves is cut after the idle timeout, and a stream lives on', async () => {
-  const folder = await copy('dist');
-  const main = join(folder, 'server', 'main.ts');
-  const text = await readFile(main, 'utf8');
-  expect(text).toContain('IDLE_AFTER_MS = 60_000');
-  await writeFile(main, text.replace('IDLE_AFTER_MS = 60_000', 'IDLE_AFTER_MS = 500'));
-  const { port, stop } = await startServer({ TICK_MS: '100' }, folder);
-  onTestFinished(stop);
-
+  const folder = await editServer((text) => {
+    expect(text).toContain('IDLE_AFTER_MS = 6e4;');
+    return text.replace('IDLE_AFTER_MS = 6e4', 'IDLE_AFTER_MS = 500');
+  });
+  const { port } = await serverProcess({ TICK_MS: '100' }, folder);
   const stream = send(port, request('GET', '/count'));
   const silent = send(port, '');
   await silent.closed;
@@ -99,11 +96,4 @@ async function answers(host: string, expected: string): Promise<void> {
 async function expectToAnswer({ url }: ServerProcess, expected: string): Promise<void> {
   expect(url.replace(/\d+$/, '')).toBe(expected);
   expect((await fetch(`${url}/health`)).status).toBe(200);
-}
-
-/** Copies the project without what is built, but `more`. */
-async function copy(...more: string[]): Promise<string> {
-  const folder = await copyProject(...more);
-  onTestFinished(() => rm(folder, { recursive: true, maxRetries: 5 }));
-  return folder;
 }

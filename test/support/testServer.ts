@@ -1,6 +1,9 @@
 import { once } from 'node:events';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
 import { connect, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { startServer, type ServerProcess } from './processes.ts';
 
@@ -53,11 +56,21 @@ export async function listen(listener: RequestListener | Server): Promise<TestSe
   return { server, port, send: (text) => send(port, text) };
 }
 
-/** Starts the server as `npm start` does, on a free port unless `PORT` is given; it ends with the test. */
-export async function serverProcess(env?: NodeJS.ProcessEnv): Promise<ServerProcess> {
-  const server = await startServer(env);
+/** Starts the server on a free port unless `PORT` is given; it ends with the test. */
+export async function serverProcess(env?: NodeJS.ProcessEnv, folder?: string): Promise<ServerProcess> {
+  const server = await startServer(env, folder);
   onTestFinished(server.stop);
   return server;
+}
+
+/** Copies the server that oneServer.ts made, with another text, to a folder that is removed after the test. */
+export async function editServer(edit: (text: string) => string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'server-'));
+  onTestFinished(() => rm(folder, { recursive: true, maxRetries: 5 }));
+  await cp(process.env['TEST_SERVER'] ?? '', folder, { recursive: true });
+  const path = join(folder, 'server', 'main.js');
+  await writeFile(path, edit(await readFile(path, 'utf8')));
+  return folder;
 }
 
 /**
