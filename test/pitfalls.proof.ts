@@ -11,6 +11,7 @@ const STREAM = 'server/eventStream.ts';
 const STREAM_TEST = 'server/eventStream.test.ts';
 const APP = 'server/app.ts';
 const APP_TEST = 'server/app.test.ts';
+const WIRE_TEST = 'server/wire.test.ts';
 const MAIN = 'server/main.ts';
 const SHUT_DOWN_TEST = 'server/shutDown.test.ts';
 const SUBSCRIBE = 'client/subscribe.ts';
@@ -56,7 +57,7 @@ const PITFALLS: Pitfall[] = [
     STREAM_TEST, 'that loops over ready() lets others have their turn'],
   ['Every reconnect starts at 1',
     APP, 'count(Number(id) + 1,', 'count(1,',
-    APP_TEST, 'goes on after'],
+    WIRE_TEST, 'it goes on after'],
   ['A line end in an id injects messages',
     STREAM, '/^(?! )\\P{Cc}+(?<! )$/u', '/./',
     STREAM_TEST, 'as an id or an event'],
@@ -80,7 +81,7 @@ const PITFALLS: Pitfall[] = [
     'server/page.test.ts', 'a stream open no file that outlives their client'],
   ['HEAD never ends',
     STREAM, "req.method === 'HEAD'", 'false',
-    APP_TEST, 'HEAD gets the headers and ends'],
+    WIRE_TEST, 'HEAD gets the headers of the stream, and ends'],
   ['Other origins can not read Retry-After',
     APP, ", 'Access-Control-Expose-Headers': 'Retry-After'", '',
     APP_TEST, 'beyond the cap get 503 and Retry-After, until a place is free'],
@@ -101,7 +102,7 @@ const PITFALLS: Pitfall[] = [
     APP_TEST, 'ends every stream after a reconnection time of its own'],
   ['After a crash all clients return at once',
     STREAM, ' * (0.5 + Math.random())', '',
-    APP_TEST, 'gives each connection a reconnection time of its own'],
+    WIRE_TEST, 'a reconnection time comes first, of its own for each connection'],
   ['One 502 closes an EventSource for good',
     SUBSCRIBE, 'if (source.readyState === CLOSED) return ask(event);', '',
     PAGE_TEST, 'comes back with ?lastEventId= when the browser has given up after'],
