@@ -1,10 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, RequestListener } from 'node:http';
-import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { transformWithOxc } from 'vite';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { answer, asked, inTurn, stream } from '../test/support/answers.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { answer, asked, inTurn, pageOr, stream } from '../test/support/answers.ts';
 import { isBrowserMissing, launchBrowser } from '../test/support/browser.ts';
 import { eventually, listen } from '../test/support/testServer.ts';
 import type { Status, SubscribeOptions, Subscription } from './subscribe.ts';
@@ -40,13 +37,10 @@ const PAGE = `<!doctype html><base href="/base/" /><title>test</title><script ty
 
 describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
   let browser: Browser;
-  let shared: Page;
-  let script: string;
+  let page: Page;
   beforeAll(async () => {
     browser = await launchBrowser();
-    shared = await browser.newPage();
-    const source = await readFile(join(import.meta.dirname, 'subscribe.ts'), 'utf8');
-    script = (await transformWithOxc(source, 'subscribe.ts')).code;
+    page = await browser.newPage();
   });
   afterAll(() => browser.close());
 
@@ -54,27 +48,17 @@ describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
   async function open(
     answers: RequestListener[],
     url: string | null = '/stream',
-  ): Promise<{ page: Page; requests: IncomingMessage[]; origin: string }> {
+  ): Promise<{ requests: IncomingMessage[]; origin: string }> {
     const requests: IncomingMessage[] = [];
-    const play = inTurn(answers, requests);
-    const { port } = await listen((req, res) => {
-      if (req.url === '/') return res.setHeader('Content-Type', 'text/html').end(PAGE);
-      if (req.url === '/subscribe.js') return res.setHeader('Content-Type', 'text/javascript').end(script);
-      if (!req.url?.includes('stream')) return res.writeHead(404).end();
-      return play(req, res);
-    });
-    const page = shared;
-    onTestFinished(async () => void (await page.goto('about:blank')));
+    const { port } = await listen(pageOr(PAGE, inTurn(answers, requests)));
     const origin = `http://127.0.0.1:${port}`;
     await page.goto(origin);
     if (url !== null) await page.evaluate((given) => window.begin(given), url);
-    return { page, requests, origin };
+    return { requests, origin };
   }
 
   test('hands messages on in order, with their type, data and last event ID', async () => {
-    const { page } = await open([
-      stream('id: 1\ndata: a', 'event: note\ndata: b\ndata: c', 'id: 3\ndata: d'),
-    ]);
+    await open([stream('id: 1\ndata: a', 'event: note\ndata: b\ndata: c', 'id: 3\ndata: d')]);
     expect(await untilMessages(page, 3)).toEqual([
       ['message', 'a', '1'],
       ['note', 'b\nc', '1'],
@@ -83,7 +67,7 @@ describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
   });
 
   test('leaves a cut connection to the browser, which comes back with Last-Event-ID', async () => {
-    const { page, requests } = await open([
+    const { requests } = await open([
       (req, res) => {
         stream('id: 1\ndata: a')(req, res);
         res.write('id: 2\ndata: half a fra');
@@ -110,7 +94,7 @@ describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
 
   test('comes back with ?lastEventId= when the browser has given up after 502 or another type', async () => {
     const html = answer(200, { 'Content-Type': 'text/html' });
-    const { page, requests } = await open(
+    const { requests } = await open(
       [stream('event: note\nid: 7\ndata: a'), answer(502), html, stream('id: 8\ndata: b')],
       '/stream?lastEventId=3&x=1',
     );
@@ -132,19 +116,19 @@ describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
   });
 
   test.each([204, 401])('is closed by status %i', async (code) => {
-    const { page } = await open([answer(code)]);
+    await open([answer(code)]);
     await untilState(page, 'closed');
     expect(await page.evaluate(() => window.source.status)).toEqual({ state: 'closed', status: code });
   });
 
   test('backs off from a server that can not be reached, and sends it no HEAD', async () => {
-    const { page, requests } = await open([(req) => void req.socket.destroy()]);
+    const { requests } = await open([(req) => void req.socket.destroy()]);
     await page.waitForFunction(() => window.statuses.some((one) => 'attempt' in one && one.attempt === 3));
     expect(new Set(asked(requests))).toEqual(new Set(['GET /stream']));
   });
 
   test('treats a server whose CORS forbids to ask as an outage', async () => {
-    const { page, requests, origin } = await open([answer(401)], null);
+    const { requests, origin } = await open([answer(401)], null);
     const elsewhere = origin.replace('127.0.0.1', 'localhost');
     await page.evaluate((url) => window.begin(url), `${elsewhere}/stream`);
     await eventually(() => requests.length >= 3);
@@ -159,7 +143,7 @@ describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
       res.setHeader('Access-Control-Allow-Credentials', 'true');
       return (req.url === '/' ? stream('data: a') : answer(401))(req, res);
     });
-    const { page } = await open([], null);
+    await open([], null);
     await page.context().addCookies([{ name: 'session', value: 'abc', url: 'http://127.0.0.1/' }]);
     for (const [path, withCredentials, n] of [
       ['/', false, 1],
@@ -185,7 +169,7 @@ describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
     ['a relative one, in a page with another base', 'stream', '/base/stream', '?'],
     ['an empty one, which is the page itself', '', '/stream?room=5', '&'],
   ])('comes back to the same URL: %s', async (_what, url, path, mark) => {
-    const { page, requests } = await open([stream('id: 1\ndata: a')], null);
+    const { requests } = await open([stream('id: 1\ndata: a')], null);
     await page.evaluate((given) => {
       if (given === '') document.querySelector('base')?.remove();
       history.replaceState(null, '', '/stream?room=5#top');
@@ -198,7 +182,7 @@ describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
   });
 
   test('reports what a handler throws, and loses nothing else, nor the end', async () => {
-    const { page } = await open([stream('id: 1\ndata: a', 'id: 2\nevent: end\ndata: b')], null);
+    await open([stream('id: 1\ndata: a', 'id: 2\nevent: end\ndata: b')], null);
     await page.evaluate(() => window.begin('/stream', {}, ['message', 'end']));
     await untilState(page, 'closed');
     expect((await untilMessages(page, 2)).map(([type]) => type)).toEqual(['message', 'end']);
@@ -209,7 +193,7 @@ describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
   });
 
   test('comes back when the network does', async () => {
-    const { page, requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
+    const { requests } = await open([stream('id: 1\ndata: a'), stream('id: 2\ndata: b')]);
     await untilMessages(page, 1);
     await page.context().setOffline(true);
     requests[0]?.socket.destroy();

@@ -11,6 +11,8 @@ import { body, request } from '../test/support/rawHttp.ts';
 import { eventually, listen, type Connection, type TestServer } from '../test/support/testServer.ts';
 
 const GET_COUNT = request('GET', '/count');
+/** Otherwise the connection stays for a while, for another request. */
+const GET_LAST = request('GET', '/count', 'Connection: close');
 
 beforeEach(() => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5); // so that each reconnection time is 1000 ms
@@ -121,7 +123,7 @@ describe('connections', () => {
   test('beyond the cap get 503 and Retry-After, until a place is free', async () => {
     const server = await start({ maxConnections: 2 });
     const [first] = await Promise.all([openStream(server), openStream(server)]);
-    const answer = await server.send(request('GET', '/count', 'Connection: close')).closed;
+    const answer = await server.send(GET_LAST).closed;
     expect(answer).toMatch(/^HTTP\/1.1 503 /);
     expect(answer).toContain('Retry-After: 1\r\n');
     // Otherwise a page of another origin can't read it.
@@ -161,7 +163,7 @@ describe('draining', () => {
   test('ends every stream after a reconnection time of its own', async () => {
     vi.mocked(Math.random).mockRestore();
     const server = await start();
-    const streams = await Promise.all(Array.from({ length: 50 }, () => openStream(server)));
+    const streams = await Promise.all(Array.from({ length: 50 }, () => openStream(server, GET_LAST)));
     vi.advanceTimersByTime(1000);
     await Promise.all(streams.map((stream) => stream.until('data: 1\n\n')));
     server.drain();
@@ -178,7 +180,7 @@ describe('draining', () => {
   test('sends away a stream too that was asked for before and opens after', async () => {
     const server = await start();
     server.server.once('request', server.drain);
-    const answer = await server.send(GET_COUNT).closed;
+    const answer = await server.send(GET_LAST).closed;
     expect(body(answer)).toMatch(/^retry: 1000\n\nretry: \d+\n\n$/);
     expect(vi.getTimerCount()).toBe(0);
   });

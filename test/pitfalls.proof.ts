@@ -138,7 +138,7 @@ const PITFALLS: Pitfall[] = [
     HOOK_TEST, 'calls the newest handler, and a new one makes no new connection'],
   ['The status of the old stream is told to the new URL',
     HOOK, 'if (shown.current !== stream) shown.current.follow();', '',
-    HOOK_TEST, 'never tells the onStatus of another URL what becomes of the old stream'],
+    HOOK_TEST, 'hands no end of the old stream on to another URL'],
 ];
 
 let folder: string;

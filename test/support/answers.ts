@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { bundlesFolder } from './processes.ts';
 
 const HEADERS = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' };
 
@@ -41,4 +44,18 @@ export function inTurn(
 /** Method and path of each request. */
 export function asked(requests: IncomingMessage[]): string[] {
   return requests.map(({ method, url }) => `${method} ${url}`);
+}
+
+/** Answers with the page `html`, and with scripts that bundles.ts made; leaves the rest to `listener`. */
+export function pageOr(html: string, listener: RequestListener): RequestListener {
+  return async (req, res) => {
+    const { url = '' } = req;
+    if (url === '/') res.setHeader('Content-Type', 'text/html').end(html);
+    else if (url === '/favicon.ico') res.writeHead(404).end();
+    else if (!url.endsWith('.js')) listener(req, res);
+    else {
+      const script = await readFile(join(bundlesFolder ?? '', 'page', url));
+      res.setHeader('Content-Type', 'text/javascript').end(script);
+    }
+  };
 }

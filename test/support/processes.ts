@@ -6,6 +6,9 @@ import packageJson from '../../package.json' with { type: 'json' };
 
 const projectFolder = join(import.meta.dirname, '..', '..');
 
+/** What bundles.ts made. */
+export const bundlesFolder = process.env['TEST_BUNDLES'];
+
 const START = packageJson.scripts.start.split(' ').slice(1);
 const TSX = 'node_modules/tsx/dist/cli.mjs';
 const DEV = [process.execPath, TSX, ...packageJson.scripts.dev.split(' ').slice(1)];
@@ -104,8 +107,8 @@ export function runServer(env: NodeJS.ProcessEnv, folder?: string): Promise<Ende
   return ended(child, output);
 }
 
-/** Starts the server of a folder that oneServer.ts made, or as `npm start` does where there is none, as in proofs. */
-function launchServer(env: NodeJS.ProcessEnv, folder = process.env['TEST_SERVER']): Launched {
+/** Starts the server of a folder that bundles.ts made, or as `npm start` does where there is none, as in proofs. */
+function launchServer(env: NodeJS.ProcessEnv, folder = bundlesFolder): Launched {
   const command = folder === undefined ? START : [join(folder, 'server', 'main.js')];
   return launch([process.execPath, ...command], { env: { PORT: '0', ...env } });
 }

@@ -5,7 +5,7 @@ import { connect, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { startServer, type ServerProcess } from './processes.ts';
+import { bundlesFolder, startServer, type ServerProcess } from './processes.ts';
 
 /** When nothing has come for so long, on however busy a machine, nothing will. */
 const IN_VAIN_MS = 15_000;
@@ -63,11 +63,11 @@ export async function serverProcess(env?: NodeJS.ProcessEnv, folder?: string): P
   return server;
 }
 
-/** Copies the server that oneServer.ts made, with another text, to a folder that is removed after the test. */
+/** Copies the server that bundles.ts made, with another text, to a folder that is removed after the test. */
 export async function editServer(edit: (text: string) => string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'server-'));
   onTestFinished(() => rm(folder, { recursive: true, maxRetries: 5 }));
-  await cp(process.env['TEST_SERVER'] ?? '', folder, { recursive: true });
+  await cp(bundlesFolder ?? '', folder, { recursive: true });
   const path = join(folder, 'server', 'main.js');
   await writeFile(path, edit(await readFile(path, 'utf8')));
   return folder;
