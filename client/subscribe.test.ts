@@ -445,23 +445,17 @@ describe('a subscription', () => {
       expect(asked(requests)).toEqual([41, 42, 42, 42].map((id) => `GET /stream?lastEventId=${id}`));
     });
 
-    test('resume does not wait for the browser, and leaves an open connection alone', async () => {
+    test.each([
+      ['resume', (subscription: Subscription) => subscription.resume()],
+      ['online', () => fire('online')],
+    ])('does not wait for the browser at %s, and leaves an open connection alone', async (_what, wake) => {
       const { requests, subscription, received, cut, settle } = await open([stream('id: 1\ndata: a')]);
       await received(1);
       await cut();
-      subscription.resume();
+      wake(subscription);
       await received(2);
-      subscription.resume();
+      wake(subscription);
       await settle();
-      expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=1']);
-    });
-
-    test('does not wait for the browser when the network is back', async () => {
-      const { requests, received, cut } = await open([stream('id: 1\ndata: a')]);
-      await received(1);
-      await cut();
-      fire('online');
-      await received(2);
       expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=1']);
     });
 
@@ -604,35 +598,34 @@ describe('a subscription', () => {
   });
 
   describe('in a page that comes and goes', () => {
-    test('is paused without a connection from pagehide to pageshow', async () => {
-      const { requests, subscription, received, states } = await open([stream('id: 1\ndata: a')]);
+    test.each([
+      ['pagehide to pageshow', () => fire('pagehide'), () => fire('pageshow')],
+      ['hiding to showing, if asked to', () => show(false), () => show(true)],
+      [
+        'pause to resume',
+        (subscription: Subscription) => subscription.pause(),
+        (subscription: Subscription) => subscription.resume(),
+      ],
+    ])('is paused without a connection from %s', async (_when, leave, comeBack) => {
+      const { requests, subscription, received, states } = await open([stream('id: 1\ndata: a')], {
+        pauseWhenHidden: true,
+      });
       await received(1);
-      fire('pagehide');
+      leave(subscription);
       expect(subscription.status).toEqual({ state: 'paused' });
       await eventually(() => requests[0]?.socket.destroyed);
-      fire('pageshow');
+      comeBack(subscription);
+      comeBack(subscription);
       await received(2);
       expect(states()).toEqual(['connecting', 'open', 'paused', 'connecting', 'open']);
       expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=1']);
     });
 
-    test.each([true, false])('lets go while the page is hidden, if asked to: %s', async (pauseWhenHidden) => {
-      const { requests, received, states, settle } = await open([stream('id: 1\ndata: a')], {
-        pauseWhenHidden,
-      });
+    test('keeps its connection while the page is hidden, if not asked to let go', async () => {
+      const { received, states } = await open([stream('id: 1\ndata: a')]);
       await received(1);
-      show(false);
-      if (pauseWhenHidden) await eventually(() => requests[0]?.socket.destroyed);
-      await settle();
-      expect(requests.length).toBe(1);
-      show(true);
-      if (pauseWhenHidden) await received(2);
-      expect(states()).toEqual(
-        pauseWhenHidden ? ['connecting', 'open', 'paused', 'connecting', 'open'] : ['connecting', 'open'],
-      );
-      expect(asked(requests)).toEqual(
-        pauseWhenHidden ? ['GET /stream', 'GET /stream?lastEventId=1'] : ['GET /stream'],
-      );
+      for (const isVisible of [false, true]) show(isVisible);
+      expect(states()).toEqual(['connecting', 'open']);
     });
 
     test('makes no connection in a hidden page, if asked to', async () => {
@@ -650,18 +643,6 @@ describe('a subscription', () => {
   });
 
   describe('that somebody steers', () => {
-    test('pauses without a connection, and resumes after the last message', async () => {
-      const { requests, subscription, received, states } = await open([stream('id: 1\ndata: a')]);
-      await received(1);
-      subscription.pause();
-      await eventually(() => requests[0]?.socket.destroyed);
-      subscription.resume();
-      subscription.resume();
-      await received(2);
-      expect(asked(requests)).toEqual(['GET /stream', 'GET /stream?lastEventId=1']);
-      expect(states()).toEqual(['connecting', 'open', 'paused', 'connecting', 'open']);
-    });
-
     test('closes for good, and says so once', async () => {
       const { requests, statuses, subscription, received, settle } = await open([stream('data: a')]);
       await received(1);
