@@ -1,11 +1,4 @@
-import {
-  useEffect,
-  useReducer,
-  useState,
-  type CSSProperties,
-  type ReactElement,
-  type ReactNode,
-} from 'react';
+import { useEffect, useReducer, useState, type CSSProperties, type ReactNode } from 'react';
 import { flushSync } from 'react-dom';
 import { LastMessage, Responses } from './Responses.tsx';
 import { update, type Received } from './rows.ts';
@@ -19,7 +12,7 @@ const STALE_AFTER_MS = 10_000;
 const STORAGE_KEY = 'last event ID of /count';
 
 /** The whole page. */
-export function App(): ReactElement {
+export function App(): ReactNode {
   const [received, tell] = useReducer(update, undefined, begin);
   const { status, pause, resume, drop } = useEventSource(
     '/count',
@@ -48,11 +41,7 @@ export function App(): ReactElement {
         <p>One HTTP response that stays open. The server adds a message to it each second.</p>
       </header>
       <section className="line">
-        <p
-          role="timer"
-          className={state === 'open' ? undefined : 'dim'}
-          style={{ '--digits': count.length } as CSSProperties}
-        >
+        <p role="timer" style={{ '--digits': count.length } as CSSProperties}>
           {count}
         </p>
         <LastMessage message={messages.at(-1)} />

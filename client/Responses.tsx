@@ -1,8 +1,8 @@
-import type { ReactElement, ReactNode } from 'react';
+import type { ReactNode } from 'react';
 import type { Message, Row } from './rows.ts';
 
 /** The latest message as it came, with a word on each line. */
-export function LastMessage({ message }: { message: Message | undefined }): ReactElement {
+export function LastMessage({ message }: { message: Message | undefined }): ReactNode {
   return (
     <div className="message">
       <h2>{message ? 'The last message' : 'No message yet'}</h2>
@@ -18,7 +18,7 @@ export function LastMessage({ message }: { message: Message | undefined }): Reac
   );
 }
 
-function Line({ field, value, word }: { field?: string; value?: ReactNode; word: string }): ReactElement {
+function Line({ field, value, word }: { field?: string; value?: ReactNode; word: string }): ReactNode {
   return (
     <>
       <dt>
@@ -31,7 +31,7 @@ function Line({ field, value, word }: { field?: string; value?: ReactNode; word:
 }
 
 /** A row for each response: what was asked, what came, and how it ended. */
-export function Responses({ rows }: { rows: readonly Row[] }): ReactElement {
+export function Responses({ rows }: { rows: readonly Row[] }): ReactNode {
   return (
     <section>
       <h2>Each row is one response, the newest first</h2>
@@ -45,7 +45,7 @@ export function Responses({ rows }: { rows: readonly Row[] }): ReactElement {
 }
 
 /** Where a row ended, the last id is marked: the next row goes on after it. */
-function Response({ row: { after, messages, end } }: { row: Row }): ReactElement {
+function Response({ row: { after, messages, end } }: { row: Row }): ReactNode {
   const last = end && end !== 'closed' && messages.findLast(({ id }) => id !== '');
   const isShortened = messages[0] && messages[0].key > 1;
   return (

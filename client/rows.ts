@@ -18,7 +18,7 @@ export interface Row {
   /** The oldest first; the first that came has the key 1. */
   readonly messages: readonly Message[];
   /** Missing while it is open. */
-  readonly end?: (typeof ENDS)[keyof typeof ENDS];
+  readonly end?: string;
 }
 
 /** The fields of a message; one that was not sent is `''`. */
@@ -35,7 +35,7 @@ const ENDS = {
   connecting: 'connection lost', // after sleep, a silent stream is replaced at once
   paused: 'paused',
   closed: 'closed',
-} as const;
+};
 
 type Event = Pick<MessageEvent<string>, 'type' | 'lastEventId' | 'data'>;
 type State = Status['state'] | 'cut';
@@ -71,7 +71,7 @@ function withMessage({ lastEventId, rows }: Received, event: Event): Received {
   return {
     lastEventId: message.id || lastEventId,
     rows: [{ ...newest, messages: [...newest.messages, message] }, ...older].map((row) => {
-      const messages = row.messages.slice(-Math.max(1, room)); // its last id is where the next one goes on
+      const messages = row.messages.slice(-Math.max(1, room)); // keeps the last: the next row goes on after it
       room -= messages.length;
       return { ...row, messages };
     }),

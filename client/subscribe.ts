@@ -25,7 +25,7 @@ export const RETRY_AFTER_CAP_MS = 3_600_000;
 /**
  * The state of a subscription. `attempt` counts the failures since the last steady stream. `dueAt` (ms since
  * the epoch) is when the next attempt starts; it is missing during an attempt, and while the browser
- * reconnects by itself. `status` is the HTTP status of the last refusal, for as long as nothing else is known.
+ * reconnects by itself. `status` is the HTTP status of the last refusal, until something newer is known.
  */
 export type Status =
   | { state: 'connecting' }
@@ -38,7 +38,7 @@ export type Status =
 export type EventData<E> = { [Type in keyof E]: string | number };
 export type Events = Record<string, string | number>;
 
-/** A handler for each event. `open` and `error` are EventSource's own: a server cannot send them. */
+/** A handler for each event. The names `open` and `error` are taken: EventSource dispatches them itself. */
 export type Handlers<E extends EventData<E> = Events> = {
   readonly [Type in keyof E]: (message: MessageEvent<Text<E[Type]>>) => void;
 } & { readonly open?: never; readonly error?: never };
@@ -67,8 +67,8 @@ export interface SubscribeOptions {
   lastEventId?: string | undefined;
   /**
    * The class that connects, for example one that sends a token in a header. Default: the global EventSource.
-   * Its instances dispatch `open`, `error` and the server's events, with `data` and `lastEventId`, and keep a
-   * listener that is added again once, as every EventTarget does. `readyState` after an `error` is 0 if the
+   * Its instances dispatch `open`, `error` and the server's events, with `data` and `lastEventId`. As in every
+   * EventTarget, adding a listener twice must call it once. `readyState` after an `error` is 0 if the
    * instance reconnects by itself, and 2 if it does not. The error event may carry the answer's status as `code`
    * or the answer as `response`; then no HEAD is sent. A `code` of 0, as in `Response.error()`, is a network
    * failure.
@@ -97,7 +97,7 @@ export interface Subscription {
   drop: () => void;
   /** Closes the subscription for good. */
   close: () => void;
-  /** Replaces the handlers, without a new connection. */
+  /** Replaces the handlers, without a new connection; `useEventSource` does so at each render. */
   handle: <E extends EventData<E>>(handlers: Handlers<E>) => void;
 }
 
@@ -108,9 +108,9 @@ export interface Subscription {
  * if the first URL is invalid, and an `Error` where there is no EventSource.
  *
  * A bare EventSource reconnects at a fixed pace for ever, and stops at any refusal. Here:
- * - **Reconnecting.** The browser makes one reconnect, with the header `Last-Event-ID`, if `url` is a string and
- *   the stream was the first or was open for 15 s. All other attempts follow a backoff and carry the query
- *   parameter `lastEventId`, appended or replaced; `retry` does not apply to them.
+ * - **Reconnecting.** If `url` is a string, the first attempt after a stream that was the first, or was open for
+ *   15 s, is the browser's: after `retry`, with the header `Last-Event-ID`. All others follow a backoff and carry
+ *   the query parameter `lastEventId`, appended or replaced.
  * - **Refusals.** Statuses 204 and 4xx, except 405, 408, 425 and 429, close the subscription. Others, and answers
  *   that are not `text/event-stream`, do not. Only `resume` connects before a `Retry-After` is over.
  * - **Silence.** The watchdog's patience doubles with each fruitless silence, up to eight times `staleAfterMs`,
@@ -154,7 +154,7 @@ export function subscribe<E extends EventData<E> = Events>(
     },
   };
 
-  /** Goes on to another phase: leaves this one, and begins that. It returns what ends it, as React's effects do. */
+  /** Leaves the current phase and begins the next. A phase returns what ends it, as an effect of React does. */
   function enter(next: Status, phase: () => () => void = () => nothing): void {
     if (status.state === 'closed') return;
     leave();
@@ -206,7 +206,7 @@ export function subscribe<E extends EventData<E> = Events>(
     }
 
     function hear(event: Event): void {
-      // A closed one may still fire: for messages in the same chunk, or in WebKit, which reopens it.
+      // A closed source may still dispatch: the rest of a chunk, or in WebKit, which reopens it.
       if (attach !== listenToHandlers) source.close();
       else if (event.type === 'open') opened();
       else if (event.type === 'error') failed(event);
@@ -241,7 +241,7 @@ export function subscribe<E extends EventData<E> = Events>(
       if (source.readyState === CLOSED) return ask(event);
       if (status.state !== 'open' || attempt > 0 || typeof url !== 'string') return fail();
       attempt = 1;
-      setStatus({ state: 'reconnecting', attempt }); // left to the browser
+      setStatus({ state: 'reconnecting', attempt }); // the browser makes this attempt
     }
 
     function watch(): void {

@@ -38,10 +38,10 @@ export function useEventSource<E extends EventData<E> = Events>(
     setStatus(start);
   }
 
-  // Layout effects warn on React 18's server, and a passive one may run after the first event.
+  // A layout effect warns on React 18's server; a passive one may run after the first event.
   const shown = useRef(stream);
   useInsertionEffect(() => {
-    // Between this commit and its effects, the stream of another `url` is still open.
+    // The stream of the last `url` stays open until this commit's effects run: it must tell nothing more.
     if (shown.current !== stream) shown.current.follow();
     shown.current = stream;
     stream.follow({ url, handlers: handlers as Handlers, options });
@@ -71,12 +71,12 @@ function createStream(key: string | undefined, setStatus: (status: Status) => vo
   let subscription: Subscription | undefined;
   return {
     key,
-    /** Goes on with what the newest render gave. Without it, nothing of the stream is handed on any more. */
+    /** Uses what the newest render gave. Without it, the stream tells nothing more. */
     follow(next?: Given): void {
       given = next;
       subscription?.handle(next?.handlers ?? {});
     },
-    /** Connects, again after the last event. Returns what pauses. */
+    /** Connects, or resumes after the last event. Returns what pauses. */
     connect(): () => void {
       subscription?.resume();
       subscription ??= subscribe(key ?? address, given?.handlers ?? {}, { ...given?.options, onStatus });

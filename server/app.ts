@@ -7,7 +7,7 @@ import { servePage } from './page.ts';
 /** A draining server spreads its clients' reconnects over this time. */
 export const DRAIN_WINDOW_MS = 3000;
 
-/** Where numbers are slower than this, heartbeats are sent in between, because client/App.tsx waits 10 s. */
+/** Fills longer gaps between numbers: client/App.tsx takes 10 s of silence for a dead connection. */
 const HEARTBEAT_MS = 5000;
 
 /** Headers of answers that are no stream. */
@@ -39,8 +39,8 @@ export function createApp(options: AppOptions = {}): { app: Express; drain(): vo
   const route = app.route('/count').all(cors({ origin: corsOrigin, methods: ['GET', 'HEAD'] }));
   route.get((req, res) => {
     const id = lastEventId(req);
-    // Below 2^52, so that counting on from it stays exact.
-    if (!/^\d*$/.test(id) || !Number.isSafeInteger(2 * Number(id))) {
+    // Counting on from 2^52 or more would soon lose precision.
+    if (!/^\d*$/.test(id) || Number(id) >= 2 ** 52) {
       const found = JSON.stringify(id.slice(0, 80));
       return refuse(res, 400, `last event ID: expected a whole number below 2^52, found ${found}`);
     }
@@ -53,7 +53,7 @@ export function createApp(options: AppOptions = {}): { app: Express; drain(): vo
     function startCounter(stream: EventStream): () => void {
       const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
-      if (draining || streams.size > maxConnections) askToReconnect(stream); // a pipelined request had to wait
+      if (draining || streams.size > maxConnections) askToReconnect(stream); // the request may have waited behind others
       return () => {
         stop();
         streams.delete(stream);

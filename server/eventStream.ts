@@ -9,8 +9,8 @@ export const END_EVENT = 'end';
 export const HEARTBEAT_EVENT = 'heartbeat';
 
 /**
- * How far a backlog may grow after the burst that began it. A client beyond that gets its backlog and is
- * disconnected; it reconnects and resumes. A burst within one turn of the event loop may be of any size.
+ * A client whose backlog grows by more than this is disconnected after the backlog is flushed; it reconnects and
+ * resumes. What is sent within one turn of the event loop does not count: such a burst may be of any size.
  */
 export const MAX_BUFFERED_BYTES = 8192;
 
@@ -101,32 +101,22 @@ export function openEventStream<E extends EventsOf<E> = Events>(
   if (req.method === 'HEAD') return void res.end();
   res.flushHeaders?.(); // sending headers on their own saves 0.6 kB per stream; HTTP/2 has no such method
   res.write(formatRetry(Math.min(retry, MAX_MS)));
+  // By the first write, a compressor has set its header.
   if (res.hasHeader('Content-Encoding')) {
     res.destroy();
-    throw new Error(
-      'Content-Encoding: expected none, found compression, which holds messages back: exempt this',
-    );
+    throw new Error('Content-Encoding: expected none, found compression: exempt event streams from it');
   }
 
   // A pipelined request waits: its response has no socket until those before it have ended.
-  const start = (): void => startStream(req, response, source, heartbeatMs, controlEvents);
-  if (res.socket) queueMicrotask(start);
+  if (res.socket)
+    queueMicrotask(start); // a microtask, so that the caller returns first
   else res.on('socket', () => queueMicrotask(start));
-}
 
-// Not within openEventStream, whose variables the listener would keep in memory.
-function startStream<E extends EventsOf<E>>(
-  req: IncomingMessage | Http2ServerRequest,
-  res: ServerResponse | Http2ServerResponse,
-  source: Source<E>,
-  heartbeatMs: number,
-  controlEvents: boolean,
-): void {
-  const channel = req.httpVersionMajor === 2 && 'stream' in res ? res.stream : res.socket;
-  if (!channel || channel.destroyed) return;
-  const stream = new Stream<E>(res as ServerResponse, channel, heartbeatMs, controlEvents);
-  void stream.run(source);
-  res.on('close', () => stream.close());
+  function start(): void {
+    const channel = req.httpVersionMajor === 2 && 'stream' in response ? response.stream : res.socket;
+    if (!channel || channel.destroyed) return;
+    void new Stream<E>(res, channel, heartbeatMs, controlEvents).run(source);
+  }
 }
 
 // A class: a closure for each method would take 60 % more memory.
@@ -137,12 +127,12 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
   readonly #heartbeatMs: number; // 0: none
   readonly #isDirect: boolean; // see #write
   readonly #timer: NodeJS.Timeout;
-  #stop: (() => void) | undefined;
+  #stop: (() => void) | undefined; // what the source returned
   #controller: AbortController | undefined;
   #isEnded = false;
   #isClosed = false;
-  #limit: number | undefined;
-  #unread = 0;
+  #limit: number | undefined; // of the backlog, if there is one
+  #unread = 0; // at the last look, see unread()
   #stalledMs = 0;
 
   constructor(res: ServerResponse, channel: Duplex, heartbeatMs: number, controlEvents: boolean) {
@@ -152,6 +142,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
     this.#heartbeatMs = heartbeatMs;
     this.#isDirect = res.chunkedEncoding && !isWrapped(res);
     this.#timer = setInterval(() => this.#tick(), heartbeatMs || STALLED_AFTER_MS);
+    res.on('close', () => this.close());
   }
 
   async run(source: Source<E>): Promise<void> {
@@ -239,7 +230,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
   }
 
   #write(text: string): void {
-    this.#lookForProgress();
+    this.#noteProgress();
     if (this.#isBehind()) return this.#end('');
     // Where nothing wraps `res.write`, one write instead of its four: a fifth less CPU.
     if (this.#isDirect) this.#channel.write(`${byteLength(text).toString(16)}\r\n${text}\r\n`);
@@ -259,7 +250,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
 
   /** Nothing was sent for `heartbeatMs`, or what was sent is not being read. */
   #tick(): void {
-    if (!this.#lookForProgress()) {
+    if (!this.#noteProgress()) {
       this.#stalledMs += this.#heartbeatMs || STALLED_AFTER_MS;
       if (this.#stalledMs >= STALLED_AFTER_MS) this.#cut();
     } else if (this.#unread === 0 && this.#heartbeatMs > 0) {
@@ -269,7 +260,7 @@ class Stream<E extends EventsOf<E>> implements EventStream<E> {
   }
 
   /** Whether the client has read all, or something since the last write or look. If so, the timer starts anew. */
-  #lookForProgress(): boolean {
+  #noteProgress(): boolean {
     const before = this.#unread;
     this.#unread = unread(this.#channel);
     if (this.#unread > 0 && this.#unread === before) return false;
@@ -285,7 +276,7 @@ function isWrapped(res: object): boolean {
   return Object.prototype.hasOwnProperty.call(res, 'write') ? 'write' in above : isWrapped(above);
 }
 
-/** A measure that changes as the client reads: `writableLength` does so only when a write is over. */
+/** Not a size, but it changes whenever the client reads; `writableLength` changes only when a write is over. */
 function unread({ writableLength, _handle }: Duplex & { _handle?: { writeQueueSize?: number } }): number {
   return writableLength > 0 ? writableLength + (_handle?.writeQueueSize ?? 0) : 0;
 }

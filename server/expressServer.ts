@@ -14,6 +14,6 @@ export function createExpressServer(app: Express): Server {
   return createServer({ IncomingMessage: Request, ServerResponse: Response }, (req, res) => {
     app(req, res);
     // It would keep Express's chain of handlers for as long as a stream lives: 0.9 kB.
-    Object.assign(req, { next: undefined });
+    if (res.headersSent) Object.assign(req, { next: undefined });
   });
 }

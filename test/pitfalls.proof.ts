@@ -23,7 +23,7 @@ const HOOK_TEST = 'client/useEventSource.test.ts';
 // prettier-ignore
 const PITFALLS: Pitfall[] = [
   ['The client leaves, its timer stays',
-    STREAM, "res.on('close', () => stream.close());", '',
+    STREAM, "res.on('close', () => this.close());", '',
     APP_TEST, 'a client that leaves takes its timers and its place with it'],
   ['setInterval drifts and drops ticks',
     'server/clock.ts', 'clock.dueMs += clock.intervalMs;', 'clock.dueMs = performance.now() + clock.intervalMs;',
