@@ -142,18 +142,20 @@ describe('an open stream', () => {
     expect(body(client.received())).toBe('retry: 1000\n\n: \n\n: a\n: data: b\n: c\n: \n\ndata: heard\n\n');
   });
 
-  test('finishes with the event that tells its client not to come back', async () => {
-    const { client, stream, stop } = await open();
+  test.each<[string, (stream: EventStream) => void, string]>([
+    ['finish() sends the event that', (stream) => stream.finish(), 'event: end\ndata: \n\n'],
+    ['reconnectAfter() sends the time that', (stream) => stream.reconnectAfter(1234.5), 'retry: 1235\n\n'],
+  ])('by %s tells its client what to do, ends it, and stops its source once', async (_how, end, last) => {
+    const { client, stream, res, stop } = await open();
     stream.send({ data: 'last' });
+    end(stream);
+    stream.send({ data: 'too late' });
+    stream.comment('too late');
+    stream.reconnectAfter(0);
+    expect(body(await client.closed)).toBe(`retry: 1000\n\ndata: last\n\n${last}`);
+    stream.send({ data: 'much too late' });
     stream.finish();
-    expect(body(await client.closed)).toBe('retry: 1000\n\ndata: last\n\nevent: end\ndata: \n\n');
-    expect(stop).toHaveBeenCalledOnce();
-  });
-
-  test('releases its client with the time after which to come back', async () => {
-    const { client, stream, stop } = await open();
-    stream.reconnectAfter(1234.5);
-    expect(body(await client.closed)).toBe('retry: 1000\n\nretry: 1235\n\n');
+    expect(res.errored).toBeNull();
     expect(stop).toHaveBeenCalledOnce();
   });
 
@@ -192,19 +194,6 @@ describe('an open stream', () => {
     res.end();
     stream.send({ data: 'stray' });
     expect(await client.closed).toMatch(/\r\n0\r\n\r\n$/);
-  });
-
-  test('takes no harm from a source that sends on after the end', async () => {
-    const { client, stream, res } = await open();
-    stream.finish();
-    stream.send({ data: 'too late' });
-    stream.comment('too late');
-    stream.reconnectAfter(0);
-    const answer = await client.closed;
-    stream.send({ data: 'much too late' });
-    stream.finish();
-    expect(answer).not.toContain('late');
-    expect(res.errored).toBeNull();
   });
 
   test('stops its source once when the client leaves, and takes no harm when that sends on', async () => {

@@ -4,7 +4,6 @@ import * as http2 from 'node:http2';
 import * as https from 'node:https';
 import type { Server } from 'node:net';
 import type { Readable } from 'node:stream';
-import compression from 'compression';
 import express from 'express';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { cert, key } from '../test/support/certificate.ts';
@@ -204,21 +203,5 @@ describe('under a middleware that wraps res.write and res.end', () => {
     const text = body(await (await listen(app)).send(request('GET', '/', 'Connection: close')).closed);
     expect(bytes).toBe(Buffer.byteLength(text));
     expect(text.match(/straße/g)).toHaveLength(100);
-  });
-
-  test('that compresses, frames still arrive one by one', async () => {
-    const app = express().use(compression({ threshold: 0 }));
-    let stream: EventStream | undefined;
-    app.get('/', (req, res) =>
-      openEventStream(req, res, (opened) => {
-        stream = opened;
-      }),
-    );
-    const client = (await listen(app)).send(request('GET', '/', 'Accept-Encoding: gzip'));
-    for (const data of ['one', 'two']) {
-      await eventually(() => stream !== undefined);
-      stream?.send({ data });
-      await client.until(`data: ${data}\n\n`);
-    }
   });
 });

@@ -83,7 +83,7 @@ function Subscriber(): ReactElement {
   );
   Object.assign(hook, { status, pause, resume, drop });
   for (const action of [pause, resume, drop]) hook.actions.add(action);
-  useEffect(() => void (hook.mounts += 1), []);
+  useEffect(() => void (window.hook.mounts += 1), []);
   useLayoutEffect(() => void hook.onCommit?.());
   return (
     <Profiler id="subscriber" onRender={() => hook.commits.push(text)}>
