@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { EventSource } from 'eventsource';
-import { createParser } from 'eventsource-parser';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { overFetch } from '../examples/headers/overFetch.ts';
 import { answer, asked, inTurn, silence, stream, streamBy } from '../test/support/answers.ts';
 import { eventually, listen } from '../test/support/testServer.ts';
 import {
@@ -21,7 +21,6 @@ import {
 
 const HTML = { 'Content-Type': 'text/html' };
 const STREAM = { 'Content-Type': 'text/event-stream' };
-const CLOSED = 2;
 
 /** Hides the status of a refusal, as browsers do. */
 class Mute extends EventSource {
@@ -133,47 +132,8 @@ function sleep(ms: number): void {
   vi.setSystemTime(Date.now() + ms);
 }
 
-/** The least that `subscribe` needs: one request with a token, made with fetch. */
-class OverFetch extends EventTarget {
-  readyState = 0;
-  #controller = new AbortController();
-
-  constructor(url: string) {
-    super();
-    void this.#read(url);
-  }
-
-  close(): void {
-    this.readyState = CLOSED;
-    this.#controller.abort();
-  }
-
-  async #read(url: string): Promise<void> {
-    const { signal } = this.#controller;
-    const headers = { Authorization: 'Bearer a' };
-    const response = await fetch(url, { headers, signal }).catch(() => Response.error());
-    const isStream = response.headers.get('Content-Type') === 'text/event-stream';
-    if (!response.body || !isStream) return this.#fail(response);
-    this.readyState = 1;
-    this.dispatchEvent(new Event('open'));
-    const parser = createParser({
-      onEvent: ({ event = 'message', id, data }) =>
-        this.dispatchEvent(new MessageEvent(event, { data, lastEventId: id ?? '' })),
-    });
-    try {
-      for await (const text of response.body.pipeThrough(new TextDecoderStream())) parser.feed(text);
-    } catch {
-      // cut: as when it ends
-    }
-    this.#fail(Response.error());
-  }
-
-  #fail(response: Response): void {
-    if (this.readyState === CLOSED) return;
-    this.readyState = CLOSED;
-    this.dispatchEvent(Object.assign(new Event('error'), { response }));
-  }
-}
+/** Little more than what `subscribe` needs of an EventSource. */
+const OverFetch = overFetch((url, signal) => fetch(url, { headers: { Authorization: 'Bearer a' }, signal }));
 
 describe('a subscription', () => {
   beforeEach(() => {

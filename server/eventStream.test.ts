@@ -74,6 +74,18 @@ async function run(source: Source, options?: EventStreamOptions): Promise<string
   return body(await server.send(GET).closed);
 }
 
+/** Expects a call that throws this, and has sent nothing. */
+async function expectRefusal(
+  call: (req: IncomingMessage, res: ServerResponse) => void,
+  error: string | RegExp | typeof RangeError,
+): Promise<void> {
+  const server = await listen((req, res) => {
+    expect(() => call(req, res)).toThrow(error);
+    res.end('nothing was sent before');
+  });
+  expect(body(await server.send(GET).closed)).toBe('nothing was sent before');
+}
+
 /** Streams opened from here on have timers that only `vi.advanceTimersByTime` moves. */
 function useFakeTimers(): void {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
@@ -165,13 +177,10 @@ describe('an open stream', () => {
     expect(text).toMatch(/^retry: 2147483647\n\n/);
   });
 
-  test.each([-1, NaN, Infinity, 2 ** 31])('refuses %d as a reconnection time', async (ms) => {
-    const server = await listen((req, res) => {
-      expect(() => openEventStream(req, res, () => () => {}, { reconnectionTimeMs: ms })).toThrow(RangeError);
-      res.end('nothing was sent before');
-    });
-    expect(body(await server.send(request('GET', '/', 'Connection: close')).closed)).toContain(
-      'nothing was sent before',
+  test.each([-1, NaN, Infinity, 2 ** 31])('refuses %d as a reconnection time', async (reconnectionTimeMs) => {
+    await expectRefusal(
+      (req, res) => openEventStream(req, res, () => {}, { reconnectionTimeMs }),
+      RangeError,
     );
   });
 
@@ -224,15 +233,11 @@ describe('an open stream', () => {
 
   test('may finish before its source has returned', async () => {
     const stop = vi.fn<() => void>();
-    const server = await listen((req, res) =>
-      openEventStream(req, res, (stream) => {
-        stream.send({ data: 'all there is' });
-        stream.finish();
-        return stop;
-      }),
-    );
-    const answer = await server.send(GET).closed;
-    expect(body(answer)).toBe('retry: 1000\n\ndata: all there is\n\nevent: end\ndata: \n\n');
+    const text = await run((stream) => {
+      stream.finish();
+      return stop;
+    });
+    expect(text).toBe('retry: 1000\n\nevent: end\ndata: \n\n');
     expect(stop).toHaveBeenCalledOnce();
   });
 });
@@ -597,13 +602,8 @@ describe('bad input', () => {
   );
 
   test('such as no source is refused before anything is sent', async () => {
-    const server = await listen((req, res) => {
-      expect(() => openEventStream(req, res, JSON.parse('"x"'))).toThrow(
-        'source: expected a function, found "x"',
-      );
-      res.end('nothing was sent before');
-    });
-    expect(await server.send(request('GET', '/', 'Connection: close')).closed).toContain('nothing was sent');
+    const message = 'source: expected a function, found "x"';
+    await expectRefusal((req, res) => openEventStream(req, res, JSON.parse('"x"')), message);
   });
 
   test.each([
@@ -614,14 +614,9 @@ describe('bad input', () => {
   ])(
     'such as %s instead of a response is refused in a line that names what to hand over',
     async (_what, given) => {
-      const server = await listen((req, res) => {
-        const wrong = given as unknown as ServerResponse;
-        expect(() => openEventStream(req, wrong, () => {})).toThrow(
-          /^res: expected .*reply\.raw.*ctx\.res.*, found/,
-        );
-        res.end('nothing was sent before');
-      });
-      expect(await server.send(GET).closed).toContain('nothing was sent');
+      const wrong = given as unknown as ServerResponse;
+      const message = /^res: expected .*reply\.raw.*ctx\.res.*, found/;
+      await expectRefusal((req) => openEventStream(req, wrong, () => {}), message);
     },
   );
 
