@@ -92,6 +92,13 @@ describe('/count', () => {
     expect(other.received()).not.toContain('Access-Control-Allow-Origin');
   });
 
+  test('ends the answer to HEAD, and starts nothing', async () => {
+    const answer = await (await start()).send(request('HEAD', '/count', 'Connection: close')).closed;
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
+    expect(body(answer)).toBe('');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('OPTIONS answers a preflight', async () => {
     const answer = await supertest(createApp().app).options('/count').set({
       Origin: 'https://a.example',

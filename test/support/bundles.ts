@@ -13,8 +13,10 @@ const SCRIPTS = { hook: 'test/support/hookPage.tsx', subscribe: 'client/subscrib
  */
 export default async function setup(): Promise<() => Promise<void>> {
   const page = join(projectFolder, 'dist');
-  if (!existsSync(page))
-    throw new Error('dist: expected the built page, found none. Run npm run build first');
+  if (!existsSync(page)) {
+    console.error('dist: expected the built page, found none. Run npm run build first');
+    process.exit(1); // what setup throws is printed among much else
+  }
   const folder = await mkdtemp(join(tmpdir(), 'bundles-'));
   await Promise.all([
     cp(page, join(folder, 'dist'), { recursive: true }),
