@@ -44,7 +44,7 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
   });
 
   test('a connection closes as soon as its answer is sent, whether that is a stream or asked for later', async () => {
-    const { child, port, url, output } = await serverProcess();
+    const { child, port, url, output } = await serverProcess({}, await withoutDeadline());
     const stream = send(port, COUNT);
     await stream.until('retry: ');
     const [first, second] = [await sendHalfARequest(port), await sendHalfARequest(port)];
@@ -52,14 +52,14 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
     await refused(url);
     expect(body(await stream.closed)).toMatch(LAST_RETRY);
     for (const half of [first, second]) {
-      half.socket.write('\r\n'); // the server still lives: it has not waited for its deadline
+      half.socket.write('\r\n');
       expect(body(await half.closed)).toBe('server is shutting down, retry\n');
     }
     expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
   });
 
   test('a client that reads slowly gets all that was sent to it', async () => {
-    const folder = await editServer((text) => text);
+    const folder = await withoutDeadline();
     await writeFile(join(folder, 'dist', 'large.txt'), 'x'.repeat(LARGE_BYTES));
     const { child, port, url, output } = await serverProcess({}, folder);
     const reader = send(port, request('GET', '/large.txt'));
@@ -109,6 +109,11 @@ test('after an uncaught exception every stream ends with a retry and the exit co
     output: expect.stringContaining('on purpose'),
   });
 });
+
+/** A server that ends when its last connection has closed, however long that takes. */
+function withoutDeadline(): Promise<string> {
+  return editServer((text) => text.replace(/(?<=DRAIN_DEADLINE_MS = )\w+/, '600_000'));
+}
 
 /** Opens a connection and sends a request without the line that ends it. */
 async function sendHalfARequest(port: number): Promise<Connection> {

@@ -8,7 +8,9 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
   const { open } = builtPage();
 
   test('shows 1, 2, 3, the latest message with a word on each line, and nothing complains', async () => {
-    const { page, complaints } = await open(await ticking(1000));
+    const frames = upTo(3).map((n) => `id: ${n}\ndata: ${n}\n\n`);
+    const url = await serve((_req, res) => void res.type('text/event-stream').write(frames.join('')));
+    const { page, complaints } = await open(url);
     await untilShown(page, 3);
     expect(await shown(page)).toEqual([1, 2, 3]);
     expect(await page.getByRole('status').textContent()).toBe('Open');
