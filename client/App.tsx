@@ -5,7 +5,7 @@ import { update, type Received } from './rows.ts';
 import type { Status } from './subscribe.ts';
 import { useEventSource } from './useEventSource.ts';
 
-/** Longer than `HEARTBEAT_MS` and `DRAIN_WINDOW_MS` in server/app.ts together. */
+/** Longer than `HEARTBEAT_MS` and `DRAIN_WINDOW_MS` in server/app.ts together, or it would cut good streams. */
 const STALE_AFTER_MS = 10_000;
 
 /** Where the tab keeps the last event ID, so that a reload goes on after it. */
@@ -22,7 +22,7 @@ export function App(): ReactNode {
   const { state } = status;
   const action = state === 'open' ? cut : state === 'reconnecting' ? resume : undefined;
   const messages = received.rows.toReversed().flatMap((row) => row.messages);
-  const count = messages.findLast(({ event, data }) => event === '' && /^\d+$/.test(data))?.data ?? '';
+  const count = messages.findLast(({ data }) => /^\d+$/.test(data))?.data ?? '';
 
   function show(message: MessageEvent<string>): void {
     if (message.lastEventId !== '') tabStorage()?.setItem(STORAGE_KEY, message.lastEventId);

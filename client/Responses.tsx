@@ -7,7 +7,6 @@ export function LastMessage({ message }: { message: Message | undefined }): Reac
     <div className="message">
       <h2>{message ? 'The last message' : 'No message yet'}</h2>
       <dl>
-        {message?.event && <Line field="event" value={message.event} word="its name" />}
         {message?.id && <Line field="id" value={<b>{message.id}</b>} word="the place to go on after a cut" />}
         {message?.data.split('\n').map((line, i) => (
           <Line key={i} field="data" value={line} word="what you see" />
@@ -58,10 +57,9 @@ function Response({ row: { after, messages, end } }: { row: Row }): ReactNode {
       )}
       <p className="line">
         {isShortened && '…'}
-        {messages.map((message) => {
-          const text = message.event ? `${message.event}: ${message.data}` : message.data;
-          return <code key={message.key}>{message === last ? <b>{text}</b> : text}</code>;
-        })}
+        {messages.map((message) => (
+          <code key={message.key}>{message === last ? <b>{message.data}</b> : message.data}</code>
+        ))}
         <span data-end={end}>{end ?? 'still open'}</span>
       </p>
     </li>

@@ -7,8 +7,8 @@ const nothing: Received = { lastEventId: '', rows: [] };
 const open: News = { state: 'open' };
 const lost: News = { state: 'reconnecting' };
 
-function message(data: string, lastEventId: string, type = 'message'): News {
-  return { type, data, lastEventId };
+function message(data: string, lastEventId: string): News {
+  return { data, lastEventId };
 }
 
 function numbers(from: number, to: number): News[] {
@@ -24,13 +24,13 @@ describe('update', () => {
     expect(after(open, ...numbers(1, 2), lost, open, ...numbers(3, 3))).toEqual({
       lastEventId: '3',
       rows: [
-        { key: 2, after: '2', messages: [{ key: 1, event: '', id: '3', data: '3' }] },
+        { key: 2, after: '2', messages: [{ key: 1, id: '3', data: '3' }] },
         {
           key: 1,
           after: '',
           messages: [
-            { key: 1, event: '', id: '1', data: '1' },
-            { key: 2, event: '', id: '2', data: '2' },
+            { key: 1, id: '1', data: '1' },
+            { key: 2, id: '2', data: '2' },
           ],
           end: 'connection lost',
         },
@@ -60,10 +60,10 @@ describe('update', () => {
     expect(after({ state: 'connecting' }, { state: 'paused' }, { state: 'connecting' }, lost)).toBe(nothing);
   });
 
-  test('keeps the name and the lines of a message, and the last event ID through one without an id', () => {
-    const { lastEventId, rows } = after(open, message('1', '1'), message('12:00\nUTC', '1', 'minute'));
+  test('keeps the lines of a message, and the last event ID through one without an id', () => {
+    const { lastEventId, rows } = after(open, message('1', '1'), message('12:00\nUTC', '1'));
     expect(lastEventId).toBe('1');
-    expect(rows[0]?.messages[1]).toEqual({ key: 2, event: 'minute', id: '', data: '12:00\nUTC' });
+    expect(rows[0]?.messages[1]).toEqual({ key: 2, id: '', data: '12:00\nUTC' });
     const onNewSource = after(open, message('1', '1'), lost, open, message('2', ''));
     expect(onNewSource.lastEventId).toBe('1');
   });

@@ -21,10 +21,9 @@ export interface Row {
   readonly end?: string;
 }
 
-/** The fields of a message; one that was not sent is `''`. */
+/** The fields of a message. An id that was not sent is `''`. */
 export interface Message {
   readonly key: number;
-  readonly event: string;
   readonly id: string;
   readonly data: string;
 }
@@ -37,7 +36,7 @@ const ENDS = {
   closed: 'closed',
 };
 
-type Event = Pick<MessageEvent<string>, 'type' | 'lastEventId' | 'data'>;
+type Event = Pick<MessageEvent<string>, 'lastEventId' | 'data'>;
 type State = Status['state'] | 'cut';
 
 /** Adds what `subscribe` tells, a message or a change of status, or a cut made on the page. */
@@ -62,7 +61,6 @@ function withMessage({ lastEventId, rows }: Received, event: Event): Received {
   if (!newest) return { lastEventId, rows };
   const message = {
     key: (newest.messages.at(-1)?.key ?? 0) + 1,
-    event: event.type === 'message' ? '' : event.type,
     // A message without an id has that of the message before it.
     id: event.lastEventId === lastEventId ? '' : event.lastEventId,
     data: event.data,

@@ -56,7 +56,8 @@ export interface SubscribeOptions {
   onStatus?: ((status: Status) => void) | undefined;
   /**
    * Watchdog: after this much silence the connection counts as dead, ms. It must exceed the sum of the
-   * server's heartbeat interval and its longest reconnection time. Default: 40,000. `Infinity` turns it off.
+   * server's heartbeat interval and its longest reconnection time: the browser's own reconnect is silent, too.
+   * Default: 40,000. `Infinity` turns it off.
    */
   staleAfterMs?: number | undefined;
   /** Whether to close the connection while the page is hidden. Default: false. */
@@ -76,7 +77,7 @@ export interface SubscribeOptions {
   EventSource?: EventSourceClass | undefined;
 }
 
-/** What `subscribe` calls of an EventSource. */
+/** The part of EventSource that `subscribe` uses. */
 export interface EventSourceLike {
   readonly readyState: number;
   addEventListener(type: string, listener: (event: Event) => void): void;
@@ -86,7 +87,7 @@ export type EventSourceClass = new (url: string, init: { withCredentials: boolea
 
 export interface Subscription {
   readonly status: Status;
-  /** Closes the connection. A paused subscription needs no cleanup. */
+  /** Closes the connection and removes all listeners, so a paused subscription needs no cleanup. */
   pause: () => void;
   /**
    * Connects again, after the last event. It ends any wait, also one for `Retry-After`. Does nothing while
@@ -107,16 +108,16 @@ export interface Subscription {
  * function as `url` is called before each request, for example to add a fresh token. Throws a `SyntaxError`
  * if the first URL is invalid, and an `Error` where there is no EventSource.
  *
- * A bare EventSource reconnects at a fixed pace for ever, and stops at any refusal. Here:
- * - **Reconnecting.** If `url` is a string, the first attempt after a stream that was the first, or was open for
- *   15 s, is the browser's: after `retry`, with the header `Last-Event-ID`. All others follow a backoff and carry
- *   the query parameter `lastEventId`, appended or replaced.
- * - **Refusals.** Statuses 204 and 4xx, except 405, 408, 425 and 429, close the subscription. Others, and answers
- *   that are not `text/event-stream`, do not. Only `resume` connects before a `Retry-After` is over.
+ * A bare EventSource reconnects at a fixed pace for ever, but gives up at any refusal. Here:
+ * - **Reconnecting.** When the first stream is cut, or one that was open for 15 s, and `url` is a string, the
+ *   browser makes the next attempt: after `retry`, with the header `Last-Event-ID`. All others follow a backoff
+ *   and carry the query parameter `lastEventId`, appended or replaced.
+ * - **Refusals.** Statuses 204 and 4xx, except 405, 408, 425 and 429, close the subscription. Others, and a 200
+ *   that is not `text/event-stream`, do not. Only `resume` connects before a `Retry-After` is over.
  * - **Silence.** The watchdog's patience doubles with each fruitless silence, up to eight times `staleAfterMs`,
  *   so that a large message comes through on a slow line. After a message it is back to normal.
- * - **Events.** One without a handler neither resets the watchdog nor advances the last event ID. One without
- *   an ID, or with an empty one, leaves the last event ID as it is.
+ * - **Events.** One without a handler does not reset the watchdog, and its ID counts at the next event that has
+ *   one. An event without an ID, or with an empty one, leaves the last event ID as it is.
  */
 export function subscribe<E extends EventData<E> = Events>(
   url: string | (() => string),
@@ -168,6 +169,7 @@ export function subscribe<E extends EventData<E> = Events>(
     enter(next, () => listen(new Source(address(), { withCredentials })));
   }
 
+  /** As `connect`, but what it throws, such as an error of `url`, is a failure like others. */
   function reconnect(): void {
     try {
       connect();
@@ -187,6 +189,7 @@ export function subscribe<E extends EventData<E> = Events>(
     let lookedAt = 0;
     let heardAt = performance.now();
     let heardDate = Date.now(); // unlike performance.now(), it advances while the machine sleeps
+    let isLeft = false;
     attach = listenToHandlers;
     attach();
     const timer = setInterval(watch, WATCH_INTERVAL_MS);
@@ -194,6 +197,7 @@ export function subscribe<E extends EventData<E> = Events>(
       if (status.state === 'reconnecting' || Date.now() - heardDate >= patienceMs) reconnect();
     });
     return () => {
+      isLeft = true;
       attach = undefined;
       clearInterval(timer);
       unlisten();
@@ -206,8 +210,8 @@ export function subscribe<E extends EventData<E> = Events>(
     }
 
     function hear(event: Event): void {
-      // A closed source may still dispatch: the rest of a chunk, or in WebKit, which reopens it.
-      if (attach !== listenToHandlers) source.close();
+      // A closed source may still dispatch the rest of a chunk, and WebKit may even reopen it.
+      if (isLeft) source.close();
       else if (event.type === 'open') opened();
       else if (event.type === 'error') failed(event);
       else receive(event as MessageEvent<string>);
@@ -239,7 +243,8 @@ export function subscribe<E extends EventData<E> = Events>(
     function failed(event: Event): void {
       if (source.readyState === OPEN) return; // the server sent an event named `error`
       if (source.readyState === CLOSED) return ask(event);
-      if (status.state !== 'open' || attempt > 0 || typeof url !== 'string') return fail();
+      const isFirst = status.state === 'open' && attempt === 0;
+      if (!isFirst || typeof url !== 'string') return fail();
       attempt = 1;
       setStatus({ state: 'reconnecting', attempt }); // the browser makes this attempt
     }
@@ -257,7 +262,7 @@ export function subscribe<E extends EventData<E> = Events>(
     }
   }
 
-  /** The EventSource gave up. A browser's hides the status of the answer; HEAD finds it. */
+  /** The EventSource gave up. A browser's hides the status of the answer, so HEAD asks for it. */
   function ask({ response, code = response?.status }: Event & { code?: number; response?: Response }): void {
     attempt += 1;
     if (code !== undefined) return answered(code, response?.headers);
@@ -309,7 +314,7 @@ export function subscribe<E extends EventData<E> = Events>(
     };
 
     function changed({ type }: Event): void {
-      // The back/forward cache may give the page back. Firefox does not keep one whose connection is open.
+      // At `pagehide`, because Firefox's back/forward cache keeps no page whose connection is open.
       if (type === 'pagehide' || (pauseWhenHidden && isHidden())) hide();
       else if (type !== 'visibilitychange' || !isHidden()) wake();
     }
@@ -326,7 +331,7 @@ export function subscribe<E extends EventData<E> = Events>(
   }
 
   function setStatus(next: Status): void {
-    if (next.state === 'paused' && status.state === 'paused') return;
+    if (next.state === 'paused' && status.state === 'paused') return; // `pause` in a hidden page
     status = next;
     try {
       onStatus?.(next);
@@ -391,7 +396,7 @@ function isTelling(status: number, headers: Headers): boolean {
   return !isStream && ![0, 405, 501].includes(status);
 }
 
-/** 204 No Content asks a client to stop (HTML, 9.2.3). The 4xx that are left out may pass. */
+/** 204 No Content asks a client to stop (HTML, 9.2.3). The 4xx that are left out can be temporary. */
 function isFinal(status: number): boolean {
   return status === 204 || (status >= 400 && status < 500 && ![405, 408, 425, 429].includes(status));
 }

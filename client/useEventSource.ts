@@ -16,7 +16,7 @@ export interface EventSourceOptions extends SubscribeOptions {
  * Subscribes to the event stream at `url` while the component is mounted; see `subscribe`. Handlers,
  * `onStatus` and a function as `url` may change at every render without a reconnect. Changing a string `url`
  * opens another stream, from its beginning or after `lastEventId`, and undoes `pause`. The other options are
- * fixed at the first render with a given `url`.
+ * fixed when a stream first connects.
  *
  * React batches updates, so several events may cause one render. To render for every event, call `flushSync`
  * in the handler.
@@ -27,7 +27,7 @@ export function useEventSource<E extends EventData<E> = Events>(
   options: EventSourceOptions = {},
 ): SubscriptionState {
   const { enabled = true } = options;
-  const key = typeof url === 'string' ? url : undefined;
+  const key = typeof url === 'string' ? url : undefined; // a function is the same stream at each render
   const start: Status = { state: enabled ? 'connecting' : 'paused' };
   const [status, setStatus] = useState<Status>(start);
   const [isPaused, setIsPaused] = useState(false);
@@ -78,8 +78,8 @@ function createStream(key: string | undefined, setStatus: (status: Status) => vo
     },
     /** Connects, or resumes after the last event. Returns what pauses. */
     connect(): () => void {
-      subscription?.resume();
-      subscription ??= subscribe(key ?? address, given?.handlers ?? {}, { ...given?.options, onStatus });
+      if (subscription) subscription.resume();
+      else subscription = subscribe(key ?? address, given?.handlers ?? {}, { ...given?.options, onStatus });
       return subscription.pause;
     },
     /** Ends a wait for the next attempt. */

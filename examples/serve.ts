@@ -1,6 +1,6 @@
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { createServer, STATUS_CODES, type ServerResponse } from 'node:http';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import type { ErrorRequestHandler, Express, Response } from 'express';
 import type { ViteDevServer } from 'vite';
 
@@ -10,14 +10,16 @@ const DRAIN_WINDOW_MS = 3000;
 const DRAIN_DEADLINE_MS = 5000;
 
 /**
- * Serves `app` on `PORT`, default 7000, and `HOST`, default all, and prints the URL. Does nothing unless `module` is the file that Node
- * was started with, so that a test can import its `app`. On SIGTERM and SIGINT it stops accepting, closes the
- * open streams at random times within 3 s, and exits when the last connection has closed. Unless `NODE_ENV` is
- * `production`, it also serves the page beside `module`; restart to see edits.
+ * Serves `app` on `PORT`, default 7000, and `HOST`, default all, and prints the URL. Does nothing unless `module`
+ * is the file that Node was started with, so that a test can import its `app`. On SIGTERM and SIGINT it stops
+ * accepting, closes the open streams at random times within 3 s, and exits when the last connection has closed,
+ * at the latest after 5 s. Unless `NODE_ENV` is `production`, it also serves the page beside `module`; restart
+ * to see edits.
  */
 export function serve(app: Express, module: ImportMeta): void {
   if (realpathSync(process.argv[1] ?? '.') !== module.filename) return;
   const port = setting('PORT', 7000, 65_535);
+  const command = `node --import tsx ${relative('.', module.filename)}`;
   const open = new Set<ServerResponse>();
   const server = createServer((req, res) => {
     res.on('finish', () => server.listening || req.socket.end()); // else Node would keep the connection
@@ -29,7 +31,7 @@ export function serve(app: Express, module: ImportMeta): void {
   server.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EADDRINUSE') fail(`PORT: expected one to listen on, found ${error.message}`);
     const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS usually by AirPlay)' : '';
-    fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 10}`);
+    fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 1} ${command}`);
   });
   if (process.env['NODE_ENV'] !== 'production') addPage(app, module.dirname);
   server.listen({ port, host: process.env['HOST'] || undefined }, () => {
@@ -49,30 +51,36 @@ export function serve(app: Express, module: ImportMeta): void {
   }
 }
 
-/** In place of Vite's own, which would reload the page when its server is back: see what it does by itself. */
-const CLIENT = `export const createHotContext = () => ({ accept() {}, prune() {} });
-export const removeStyle = () => {};
-export const updateStyle = (_, textContent) =>
-  document.head.append(Object.assign(document.createElement('style'), { textContent }));`;
-
-/** Serves the page in `folder` by Vite's middlewares, imported at the first request: production needs no Vite. */
+/** Serves the page in `folder`. What it imports is by Vite, which is imported with it: production needs none. */
 function addPage(app: Express, folder: string): void {
+  const html = join(folder, 'index.html');
   let vite: Promise<ViteDevServer> | undefined;
-  app.get('/@vite/client', (_req, res) => void res.type('js').send(CLIENT));
+  app.get('/', (_req, res) => (existsSync(html) ? res.sendFile(html) : res.send(REACT_PAGE)));
+  app.get('/page.css', (_req, res) => res.sendFile(join(folder, '..', 'page.css')));
   app.get(/./, async (req, res, next) => {
     vite ??= startVite(folder);
     (await vite).middlewares(req, res, next);
   });
 }
 
+/** The page of an example without an index.html. */
+const REACT_PAGE = `<!doctype html>
+<html lang="en">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Example</title>
+<link rel="stylesheet" href="/page.css">
+<script type="module" src="/page.tsx"></script>
+<main></main>`;
+
 async function startVite(root: string): Promise<ViteDevServer> {
   const { createServer: create } = await import('vite');
   return create({
     root,
     configFile: false,
-    appType: 'mpa', // a path without a file gets 404
+    appType: 'custom',
     logLevel: 'warn',
     cacheDir: join(root, '..', 'node_modules', '.vite', basename(root)),
+    optimizeDeps: { entries: 'page.*' },
     server: {
       middlewareMode: true,
       hmr: false,

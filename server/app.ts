@@ -7,7 +7,7 @@ import { servePage } from './page.ts';
 /** A draining server spreads its clients' reconnects over this time. */
 export const DRAIN_WINDOW_MS = 3000;
 
-/** Fills longer gaps between numbers: client/App.tsx takes 10 s of silence for a dead connection. */
+/** Numbers further apart get heartbeats in between: client/App.tsx reconnects after 10 s of silence. */
 const HEARTBEAT_MS = 5000;
 
 /** Headers of answers that are no stream. */
@@ -39,7 +39,7 @@ export function createApp(options: AppOptions = {}): { app: Express; drain(): vo
   const route = app.route('/count').all(cors({ origin: corsOrigin, methods: ['GET', 'HEAD'] }));
   route.get((req, res) => {
     const id = lastEventId(req);
-    // Counting on from 2^52 or more would soon lose precision.
+    // Numbers are exact up to 2^53, so this leaves room to count on. Without an id, '' counts as 0.
     if (!/^\d*$/.test(id) || Number(id) >= 2 ** 52) {
       const found = JSON.stringify(id.slice(0, 80));
       return refuse(res, 400, `last event ID: expected a whole number below 2^52, found ${found}`);
@@ -53,7 +53,7 @@ export function createApp(options: AppOptions = {}): { app: Express; drain(): vo
     function startCounter(stream: EventStream): () => void {
       const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
-      if (draining || streams.size > maxConnections) askToReconnect(stream); // the request may have waited behind others
+      if (draining || streams.size > maxConnections) askToReconnect(stream); // a pipelined one may have waited since the check
       return () => {
         stop();
         streams.delete(stream);
@@ -81,7 +81,7 @@ function refuse(res: Response, status: number, line: string): void {
   res.status(status).set(NO_STREAM).type('text/plain').send(`${line}\n`);
 }
 
-/** Logs the error; the client gets only the status, or a cut if it has got one already. */
+/** Logs an error of the server; the client gets only the status, or a cut if it has got one already. */
 const reportError: ErrorRequestHandler = (error, _req, res, _next) => {
   const status = Number(error?.status ?? 500);
   if (status >= 500) console.error(error);

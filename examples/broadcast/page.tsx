@@ -1,8 +1,7 @@
-import { useEffect, useState, type ReactElement } from 'react';
+import { useState, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import { parse } from '../../client/subscribe.ts';
 import { useEventSource } from '../../client/useEventSource.ts';
-import '../page.css';
 import { words } from '../words.ts';
 import type { Quotes } from './server.ts';
 
@@ -18,14 +17,11 @@ function Board(): ReactElement {
       const { name, price } = parse(data);
       setPrices((before) => ({ ...before, [name]: price }));
     },
-    reset: () => setMissed(true),
+    reset() {
+      setMissed(true);
+      setTimeout(() => setMissed(false), NOTICE_MS);
+    },
   });
-
-  useEffect(() => {
-    if (!hasMissed) return;
-    const timer = setTimeout(() => setMissed(false), NOTICE_MS);
-    return () => clearTimeout(timer);
-  }, [hasMissed]);
 
   return (
     <>

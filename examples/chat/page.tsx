@@ -1,11 +1,11 @@
-import { useRef, useState, useSyncExternalStore, type FormEvent, type ReactElement } from 'react';
+import { useRef, useState, type FormEvent, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import { parse } from '../../client/subscribe.ts';
 import { useEventSource, type EventSourceOptions } from '../../client/useEventSource.ts';
-import '../page.css';
 import { newId, send, words } from '../words.ts';
 import type { AnswerEvents } from './server.ts';
 
+const ID = /^[\w-]{16,64}$/;
 const ENDINGS: Record<AnswerEvents['ended'], string> = {
   complete: 'Complete',
   stopped: 'Stopped',
@@ -15,7 +15,7 @@ const ENDINGS: Record<AnswerEvents['ended'], string> = {
 
 /** The ID of the newest answer is in the URL, so that a reload and another tab show the same conversation. */
 function Chat(): ReactElement {
-  const id = useSyncExternalStore(listenToHash, idInHash);
+  const [id, setId] = useState(location.hash.slice(1));
   const [problem, setProblem] = useState('');
   const next = useRef(newId()); // until the server has taken it: what is asked twice is answered once
 
@@ -26,7 +26,8 @@ function Chat(): ReactElement {
     const found = await send('PUT', `/chats/${next.current}`, { prompt, after: id });
     setProblem(found);
     if (found !== '') return;
-    location.hash = next.current;
+    history.pushState(null, '', `#${next.current}`);
+    setId(next.current);
     next.current = newId();
     form.reset();
   }
@@ -34,15 +35,9 @@ function Chat(): ReactElement {
   return (
     <>
       <h1>Chat</h1>
-      {id && <Turn key={id} id={id} />}
+      {ID.test(id) && <Turn key={id} id={id} />}
       <form onSubmit={ask}>
-        <input
-          name="prompt"
-          aria-label="Question"
-          placeholder="Ask, or make it “fail”"
-          required
-          maxLength={4000}
-        />
+        <input name="prompt" aria-label="Question" placeholder="Ask, or make it “fail”" required />
         <button>Ask</button>
       </form>
       {problem && <p role="alert">The question was not taken. {problem}</p>}
@@ -72,7 +67,7 @@ export function Turn({ id, options }: { id: string; options?: EventSourceOptions
 
   return (
     <>
-      {isId(question.after) && <Turn key={question.after} id={question.after} />}
+      {ID.test(question.after) && <Turn key={question.after} id={question.after} />}
       <h2>{question.prompt}</h2>
       {tool && <p className="quiet">{tool}</p>}
       <p className="answer" aria-live="polite" aria-busy={!isOver}>
@@ -91,19 +86,6 @@ export function Turn({ id, options }: { id: string; options?: EventSourceOptions
   );
 }
 
-function isId(text: string): boolean {
-  return /^[\w-]{16,64}$/.test(text);
-}
-
-function idInHash(): string {
-  const id = location.hash.slice(1);
-  return isId(id) ? id : '';
-}
-
-function listenToHash(listener: () => void): () => void {
-  window.addEventListener('hashchange', listener);
-  return () => window.removeEventListener('hashchange', listener);
-}
-
+window.addEventListener('hashchange', () => location.reload());
 const main = document.querySelector('main');
 if (main) createRoot(main).render(<Chat />);

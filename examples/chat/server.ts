@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { json, lastEventId, openEventStream, type Json, type Message } from '../../server/eventStream.ts';
 import { refuse, reportError, serve, setting } from '../serve.ts';
-import { openStore, type Reader } from '../store/store.ts';
+import { openStore } from '../store/store.ts';
 import { model, type Turn } from './model.ts';
 
 export interface AnswerEvents {
@@ -34,13 +33,8 @@ const MAX_EARLIER = 20;
 const ALIVE = 'alive';
 const READ = 'read';
 const ID = /^[\w-]{16,64}$/;
-const COOKIE = {
-  httpOnly: true,
-  sameSite: 'strict',
-  secure: process.env['NODE_ENV'] === 'production',
-  maxAge: 365 * 24 * 3_600_000,
-} as const;
-const DOWN = 'store: expected a connection, found none, retry';
+const secure = process.env['NODE_ENV'] === 'production';
+const COOKIE = { httpOnly: true, sameSite: 'strict', secure, maxAge: 365 * 24 * 3_600_000 } as const;
 
 const store = await openStore({ maxLength: 20_000, keptMs: KEPT_MS });
 /** The topics of the answers that this server runs. */
@@ -51,13 +45,13 @@ export const app = express();
 // same question, and a load balancer may choose any server.
 app.param('id', (_req, res, next, id) => {
   if (!ID.test(id)) refuse(res, 404);
-  else if (!store.isReady()) refuse(res, 503, DOWN);
+  else if (!store.isReady()) refuse(res, 503, 'store: expected a connection, found none, retry');
   else next();
 });
 
 app.put('/chats/:id', express.json({ limit: '32kb' }), ask, (_req, res) => void res.sendStatus(201));
 
-// For clients that read the answer from the response to their POST: see streamFromPost.ts.
+// For clients that read the answer from the response to their POST: see ../headers/overFetch.ts.
 app.post('/chats/:id', express.json({ limit: '32kb' }), ask, streamAnswer);
 
 app.get('/chats/:id', streamAnswer);
@@ -84,7 +78,7 @@ async function ask(req: Request, res: Response, next: NextFunction): Promise<voi
   if (own.length >= MAX_RUNNING_PER_VISITOR)
     return refuse(res, 429, 'answers: expected fewer at a time, retry');
   if (running.size >= MAX_RUNNING) return refuse(res, 503, 'answers: the server is busy, retry');
-  const isNew = await store.create(topic, json({ prompt, after: before }), 'question');
+  const isNew = await store.append(topic, json({ prompt, after: before }), 'question', true);
   if (isNew) void run(topic, prompt, () => turnsUpTo(req, before));
   next();
 }
@@ -93,30 +87,22 @@ async function streamAnswer(req: Request, res: Response): Promise<void> {
   const topic = topicOf(req);
   if (!(await store.has(topic))) return refuse(res, 404, 'chat: expected one that is kept, found none');
   openEventStream<AnswerEvents>(req, res, async (stream) => {
-    let heardAt = Date.now();
-    const say = (): void => {
-      const isDead = Date.now() - heardAt > 3 * ALIVE_MS;
-      void store.append(topic, isDead ? 'failed' : '', isDead ? 'ended' : READ).catch(() => {});
-    };
-    const timer = setInterval(say, ALIVE_MS);
-    say();
-    const reader: Reader = {
-      signal: stream.signal,
-      ready: () => stream.ready(),
-      send(message) {
-        if (message.event === READ) return;
-        heardAt = Date.now();
-        if (message.event === ALIVE) return;
-        // Without an ID: a client that is cut right after it comes back for it.
-        if (message.event === 'ended') delete message.id;
-        stream.send(message as Message<AnswerEvents>);
-        if (message.event === 'ended') stream.finish();
-      },
-    };
-    // The store has reported why. The client comes back, and gets 503 until there is a connection.
-    const comeBack = (): void => stream.reconnectAfter(Math.random() * 1000);
-    await store.follow(reader, topic, lastEventId(req)).catch(comeBack);
-    clearInterval(timer);
+    const { heard, said, leave } = attend(topic, READ, 3 * ALIVE_MS, 'failed');
+    try {
+      for await (const { id, event, data } of store.follow(topic, lastEventId(req), stream.signal)) {
+        (event === READ ? said : heard)();
+        if (event === READ || event === ALIVE) continue;
+        // The end has no ID: a client that is cut right after it comes back for it.
+        stream.send({ event, data, id: event === 'ended' ? undefined : id } as Message<AnswerEvents>);
+        if (event === 'ended') return;
+        await stream.ready();
+      }
+    } catch {
+      // The store has reported why. The client comes back, and gets 503 until there is a connection.
+      stream.reconnectAfter(Math.random() * 1000);
+    } finally {
+      leave();
+    }
   });
 }
 
@@ -124,16 +110,8 @@ async function streamAnswer(req: Request, res: Response): Promise<void> {
 async function run(topic: string, prompt: string, earlier: () => Promise<Turn[]>): Promise<void> {
   running.add(topic);
   const ending = new AbortController();
-  let readAt = Date.now();
-  const timer = setInterval(() => {
-    const isUnread = Date.now() - readAt > GRACE_MS;
-    void store.append(topic, isUnread ? 'unread' : '', isUnread ? 'ended' : ALIVE).catch(() => {});
-  }, ALIVE_MS);
-  // It follows its own answer, and so learns of readers and of Stop, whichever server they have reached.
-  const follower = follow(topic, ending, ({ event }) => {
-    if (event === READ) readAt = Date.now();
-  });
-  follower.catch(() => ending.abort());
+  const { heard, leave } = attend(topic, ALIVE, GRACE_MS, 'unread');
+  watch().catch(() => ending.abort());
   try {
     for await (const part of model(prompt, await earlier(), ending.signal)) {
       if ('token' in part) await store.append(topic, json(part.token), 'token');
@@ -144,27 +122,48 @@ async function run(topic: string, prompt: string, earlier: () => Promise<Turn[]>
     // After Stop, the model throws. Without the store, the answer's readers find it dead.
     if (!ending.signal.aborted) {
       console.error(error);
-      await store.append(topic, 'failed', 'ended').catch(() => {});
+      await stop(topic, 'failed').catch(() => {});
     }
   } finally {
-    clearInterval(timer);
+    leave();
     ending.abort();
     running.delete(topic);
   }
+
+  /** Follows its own answer, and so learns of readers and of Stop, whichever server they have reached. */
+  async function watch(): Promise<void> {
+    for await (const { event } of store.follow(topic, '', ending.signal)) {
+      if (event === READ) heard();
+      if (event === 'ended') ending.abort();
+    }
+  }
+}
+
+/**
+ * Says every `ALIVE_MS` that one side of an answer is there, unless another has just `said` so for it: many readers
+ * would wake each other. After `patienceMs` in which the other side was not `heard`, ends the answer.
+ */
+function attend(
+  topic: string,
+  event: typeof ALIVE | typeof READ,
+  patienceMs: number,
+  ending: AnswerEvents['ended'],
+): Record<'heard' | 'said' | 'leave', () => void> {
+  let [silentMs, isSaid] = [0, false];
+  const say = (): void => {
+    if (silentMs > patienceMs) void stop(topic, ending).catch(() => {});
+    else if (!isSaid) void store.append(topic, '', event).catch(() => {});
+    silentMs += ALIVE_MS; // counted, because a busy server has time, but has not heard all that was said
+    isSaid = false;
+  };
+  say();
+  const timer = setInterval(say, ALIVE_MS);
+  return { heard: () => (silentMs = 0), said: () => (isSaid = true), leave: () => clearInterval(timer) };
 }
 
 /** Whichever server runs the answer follows it, and finds its end. */
-async function stop(topic: string): Promise<void> {
-  if (await store.has(topic)) await store.append(topic, 'stopped', 'ended');
-}
-
-/** Reads an answer until it has ended, or somebody else has aborted. */
-function follow(topic: string, ending: AbortController, take: Reader['send']): Promise<void> {
-  const send: Reader['send'] = (message) => {
-    if (message.event === 'ended') ending.abort();
-    if (!ending.signal.aborted) take(message);
-  };
-  return store.follow({ signal: ending.signal, ready: () => setImmediate(), send }, topic, '');
+async function stop(topic: string, ending: AnswerEvents['ended'] = 'stopped'): Promise<void> {
+  if (await store.has(topic)) await store.append(topic, ending, 'ended');
 }
 
 /** The conversation up to this answer, the newest turns of it. All of them have ended: see `ask`. */
@@ -173,10 +172,11 @@ async function turnsUpTo(req: Request, last: string): Promise<Turn[]> {
   let id = last;
   while (id !== '' && turns.length < MAX_EARLIER && (await store.has(topicOf(req, id)))) {
     const turn = { prompt: '', answer: '', after: '' };
-    await follow(topicOf(req, id), new AbortController(), ({ event, data }) => {
-      if (event === 'question') Object.assign(turn, JSON.parse(String(data)));
-      if (event === 'token') turn.answer += JSON.parse(String(data));
-    });
+    for await (const { event, data } of store.follow(topicOf(req, id), '')) {
+      if (event === 'question') Object.assign(turn, JSON.parse(data));
+      if (event === 'token') turn.answer += JSON.parse(data);
+      if (event === 'ended') break;
+    }
     turns.unshift(turn);
     id = turn.after;
   }

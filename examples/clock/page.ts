@@ -1,5 +1,4 @@
 import { subscribe } from '../../client/subscribe.ts';
-import '../page.css';
 
 const time = document.querySelector('time');
 const status = document.querySelector('[role=status]');

@@ -2,7 +2,6 @@ import { useRef, useState, type FormEvent, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import type { Status } from '../../client/subscribe.ts';
 import { useEventSource } from '../../client/useEventSource.ts';
-import '../page.css';
 import { newId, send, words } from '../words.ts';
 import type { JobEvents } from './server.ts';
 

@@ -45,11 +45,8 @@ app.use((req, res, next) => {
   else refuse(res, 403, 'Origin: expected this site, found another');
 });
 
-const cookie = {
-  httpOnly: true,
-  sameSite: 'strict',
-  secure: process.env['NODE_ENV'] === 'production',
-} as const;
+const secure = process.env['NODE_ENV'] === 'production';
+const cookie = { httpOnly: true, sameSite: 'strict', secure } as const;
 
 app.post('/session', express.json({ limit: '1kb' }), (req, res) => {
   const user: unknown = req.body?.user;
@@ -139,9 +136,8 @@ function end(secret: string): void {
 }
 
 setInterval(() => {
-  const now = Date.now();
-  for (const [secret, { endsAt }] of sessions) if (now >= endsAt) end(secret);
-  for (const [id, { endsAt }] of jobs) if (now >= endsAt) jobs.delete(id);
+  for (const [secret, { endsAt }] of sessions) if (Date.now() >= endsAt) end(secret);
+  for (const [id, { endsAt }] of jobs) if (Date.now() >= endsAt) jobs.delete(id);
 }, SWEEP_MS).unref();
 
 function secretOf({ headers }: Request): string {

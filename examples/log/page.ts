@@ -1,5 +1,4 @@
 import { subscribe } from '../../client/subscribe.ts';
-import '../page.css';
 import { send, words } from '../words.ts';
 import type { LogEvents } from './server.ts';
 
@@ -22,7 +21,10 @@ subscribe<LogEvents>(
       if (list && list.children.length > MAX_LINES) list.firstElementChild?.remove();
       line.scrollIntoView({ block: 'nearest' });
     },
-    exit: ({ data }) => (exit = `Ended with code ${data}`),
+    exit({ data }) {
+      exit = `Ended with code ${data}`;
+      form?.remove();
+    },
     reset() {
       list?.replaceChildren();
       alert?.replaceChildren('Some lines were missed. These are the ones that the server has kept.');

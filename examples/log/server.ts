@@ -1,7 +1,7 @@
 import express from 'express';
 import { lastEventId, openEventStream, type Message } from '../../server/eventStream.ts';
 import { refuse, reportError, serve, setting } from '../serve.ts';
-import { openStore, type Reader } from '../store/store.ts';
+import { openStore } from '../store/store.ts';
 
 export interface LogEvents {
   entry: string;
@@ -26,17 +26,16 @@ app.param('name', (_req, res, next, name) => {
 
 app.get('/logs/:name', (req, res) => {
   openEventStream<LogEvents>(req, res, async (stream) => {
-    const reader: Reader = {
-      signal: stream.signal,
-      ready: () => stream.ready(),
-      send(message) {
-        stream.send(message as Message<LogEvents>);
-        if (message.event === 'exit') stream.finish();
-      },
-    };
-    // The store has reported what happened. The client comes back, and gets 503 until there is a connection.
-    const comeBack = (): void => stream.reconnectAfter(Math.random() * 1000);
-    await store.follow(reader, `log:${req.params.name}`, lastEventId(req)).catch(comeBack);
+    try {
+      for await (const entry of store.follow(`log:${req.params.name}`, lastEventId(req), stream.signal)) {
+        stream.send(entry as Message<LogEvents>);
+        if (entry.event === 'exit') return; // the end of the stream
+        await stream.ready();
+      }
+    } catch {
+      // The store has reported what happened. The client comes back, and gets 503 until there is a connection.
+      stream.reconnectAfter(Math.random() * 1000);
+    }
   });
 });
 

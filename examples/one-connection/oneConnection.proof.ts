@@ -4,34 +4,58 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { transformWithOxc } from 'vite';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { Status, Subscription } from '../../client/subscribe.ts';
+import type { Handlers, Status, Subscription } from '../../client/subscribe.ts';
 import { lastEventId, openEventStream } from '../../server/eventStream.ts';
 import { isBrowserMissing, launchBrowser } from '../../test/support/browser.ts';
+import { hide } from '../../test/support/testPage.ts';
 import { eventually, listen } from '../../test/support/testServer.ts';
 
 declare global {
   interface Window {
-    tab: { subscription: Subscription; numbers: number[]; statuses: Status[]; errors: string[] };
+    tab: {
+      subscription: Subscription;
+      handlers: Handlers;
+      numbers: number[];
+      notes: number;
+      sources: number;
+      statuses: Status[];
+    };
   }
 }
 
 const TICK_MS = 5;
 const TABS = 8;
-/** What a browser opens to one host over HTTP/1.1. */
-const CONNECTIONS = 6;
 
-/** Subscribes with the query's options, by itself if it says so, and keeps what comes. */
+/** Subscribes with the query's options, and keeps what comes. A `lag` makes channels slower than locks. */
 const PAGE = `<!doctype html><title>tab</title><script type="module">
-  const { alone, ...options } = Object.fromEntries(new URLSearchParams(location.search));
-  const { subscribe } = await import(alone ? '/client/subscribe.ts' : '/examples/one-connection/oneConnection.ts');
-  const tab = { numbers: [], statuses: [], errors: [] };
-  window.addEventListener('error', ({ message }) => tab.errors.push(message));
+  import { subscribe } from '/examples/one-connection/oneConnection.ts';
+  const { url = '/stream', isFunction, pauseAt, lag, keep = 0, ...options } =
+    Object.fromEntries(new URLSearchParams(location.search));
   Math.random = () => 0.001; // no backoff
-  tab.subscription = subscribe(
-    '/stream',
-    { message: ({ data }) => tab.numbers.push(Number(data)) },
-    { ...options, keep: Number(options.keep ?? 0), onStatus: (status) => tab.statuses.push(status) },
-  );
+  if (lag) window.BroadcastChannel = class extends BroadcastChannel {
+    addEventListener(type, listener) {
+      super.addEventListener(type, (event) => setTimeout(() => this.isClosed || listener(event), lag));
+    }
+    close() {
+      this.isClosed = true;
+      super.close();
+    }
+  };
+  const message = ({ data }) => {
+    tab.numbers.push(Number(data));
+    if (tab.numbers.length === Number(pauseAt)) tab.subscription.pause();
+  };
+  const tab = { handlers: { message }, numbers: [], notes: 0, sources: 0, statuses: [] };
+  const onStatus = (status) => tab.statuses.push(status);
+  const Source = class extends EventSource {
+    constructor(...given) {
+      super(...given);
+      tab.sources += 1;
+    }
+  };
+  tab.subscription = subscribe(isFunction ? () => url : url, tab.handlers, {
+    ...options, keep: Number(keep), onStatus, EventSource: Source,
+  });
   window.tab = tab;
 </script>`;
 
@@ -43,18 +67,20 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
   });
   afterAll(() => browser.close());
 
-  /** A site whose stream counts, until it says `end`. */
   async function site(): Promise<Site> {
     const open = new Set<IncomingMessage>();
-    const asked: string[] = [];
-    const state = { isOver: false };
     const count: RequestListener = (req, res) => {
-      let n = Number(lastEventId(req as { headers: IncomingMessage['headers']; url: string }));
+      here.asked += 1;
+      if (here.mode === 'refuses') return void res.writeHead(503, { 'Retry-After': '3600' }).end();
+      let n = Number(lastEventId({ headers: req.headers, url: req.url ?? '' }));
       openEventStream(req, res, (stream) => {
         open.add(req);
         const timer = setInterval(() => {
-          if (state.isOver) stream.finish();
-          else stream.send({ id: (n += 1), data: n });
+          if (here.mode === 'ends') stream.finish();
+          if (!here.mode.startsWith('counts')) return;
+          n += 1;
+          stream.send({ id: here.mode === 'counts' ? n : undefined, data: n });
+          res.write('id\nevent: note\ndata\n\n'); // an empty ID, as some clients report for none
         }, TICK_MS);
         return () => {
           open.delete(req);
@@ -63,12 +89,12 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
       });
     };
     const { port } = await listen((req, res) => {
-      const { pathname } = new URL(req.url ?? '', 'http://localhost');
-      asked.push(pathname);
+      const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost');
+      res.setHeader('Access-Control-Allow-Origin', '*'); // a sandbox is another origin
+      if (searchParams.has('sandbox')) res.setHeader('Content-Security-Policy', 'sandbox allow-scripts');
       if (pathname === '/stream') return count(req, res);
-      if (pathname === '/text') return res.end('text');
       if (pathname === '/') return res.setHeader('Content-Type', 'text/html').end(PAGE);
-      if (!pathname.endsWith('.ts')) return res.writeHead(404).end();
+      if (!pathname.endsWith('.ts')) return res.end('text');
       const file = join(import.meta.dirname, '../..', pathname);
       res.setHeader('Content-Type', 'text/javascript');
       return void readFile(file, 'utf8')
@@ -77,82 +103,78 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
     });
     const context = await browser.newContext();
     onTestFinished(() => context.close());
-    return {
-      context,
-      open,
-      asked,
-      state,
-      origin: `http://127.0.0.1:${port}`,
-      plain: `http://plain.test:${port}`,
-    };
+    const here: Site = { context, origin: `http://127.0.0.1:${port}`, open, asked: 0, mode: 'counts' };
+    return here;
   }
-
-  test('each with a connection of its own: the seventh does not load, and fetch hangs', async () => {
-    const here = await site();
-    const pages = await tabs(CONNECTIONS, here, '/?alone=1');
-    const [first, last] = [pages[0] as Page, pages.at(-1) as Page];
-    const before = here.asked.length;
-    const seventh = await here.context.newPage();
-    const loads = seventh.goto(here.origin);
-    const fetches = last.evaluate(async () => (await fetch('/text')).text());
-    await untilNumbers(last, 200);
-    expect(here.asked.slice(before)).toEqual([]);
-    await first.close();
-    await Promise.all([loads, fetches]);
-  });
 
   test('all load and get the same from one connection, and fetch works', async () => {
     const here = await site();
-    const pages = await tabs(TABS, here);
+    const pages = await tabs(TABS - 1, here);
+    pages.push(...(await tabs(1, here, `/?url=${here.origin}/stream`)));
     for (const page of pages) {
       expect(await page.evaluate(async () => (await fetch('/text')).text())).toBe('text');
       await untilNumbers(page, 20);
       expect(await statesOf(page)).toEqual(['connecting', 'open']);
     }
-    expect(streamsOf(here)).toBe(1);
     await expectWhole(pages);
+    expect(here.asked).toBe(1);
+    expect(await pages[0]?.evaluate(() => window.tab.sources)).toBe(1);
+    await tabs(1, here, '/?url=/stream?another');
+    expect(here.asked).toBe(2);
   });
 
   test('when the connected one closes, the next goes on: nothing lost, nothing twice', async () => {
     const here = await site();
-    const pages = await tabs(TABS, here);
+    const pages = await tabs(TABS, here, '/?lag=100');
     for (let n = 1; n < TABS; n += 1) {
-      const busy = block(pages[1] as Page); // it has not heard all when its turn comes
       await pages.shift()?.close();
-      await busy;
-      await eventually(() => streamsOf(here) === n + 1);
+      await eventually(() => here.asked === n + 1);
       for (const page of pages) await untilMore(page);
     }
     await expectWhole(pages);
     expect(here.open.size).toBe(1);
+    expect(await statesOf(pages[0] as Page)).toEqual(
+      Array.from({ length: TABS }, () => ['connecting', 'open']).flat(),
+    );
   });
 
-  test('pause and close concern one tab, drop the connection', async () => {
+  test('pause and close concern one tab, drop and an early resume the connection', async () => {
     const here = await site();
-    const pages = await tabs(3, here);
-    const [first, second, third] = pages as [Page, Page, Page];
-    await first.evaluate(() => window.tab.subscription.pause());
+    const [first, second, third] = (await tabs(3, here, '/?pauseWhenHidden=1')) as [Page, Page, Page];
+    await hide(first, true);
+    await untilMore(third);
+    await call(first, 'pause');
+    const { length } = await numbersOf(first);
     await untilMore(second);
     await untilMore(third);
+    expect(await numbersOf(first)).toHaveLength(length);
     expect(await statesOf(first)).toEqual(['connecting', 'open', 'paused']);
-    expect((await statesOf(third)).slice(0, 2)).toEqual(['connecting', 'open']);
-    expect(await statesOf(third)).not.toContain('paused');
+    expect(await statesOf(third)).toEqual(['connecting', 'open', 'connecting', 'open']);
     expect(here.open.size).toBe(1);
 
-    const streams = streamsOf(here);
-    await third.evaluate(() => window.tab.subscription.drop());
-    await eventually(() => streamsOf(here) > streams);
+    here.mode = 'refuses';
+    await call(third, 'drop');
+    for (const page of [second, third])
+      await page.waitForFunction(() => 'status' in (window.tab.statuses.at(-1) ?? {}));
+    here.mode = 'counts';
+    await call(third, 'resume'); // before `Retry-After` is over
     for (const page of [second, third]) await untilMore(page);
-    expect(await statesOf(second)).toContain('reconnecting');
-    expect(await statesOf(third)).toContain('reconnecting');
 
-    await first.evaluate(() => window.tab.subscription.resume());
+    await hide(first, false);
+    await call(first, 'resume');
     await untilMore(first);
-    await second.evaluate(() => window.tab.subscription.close());
+    await call(second, 'close');
+    await call(second, 'pause');
+    await call(second, 'resume');
     for (const page of [first, third]) await untilMore(page);
-    expect((await statesOf(second)).at(-1)).toBe('closed');
+    await call(first, 'pause');
+    const { held, pending } = await third.evaluate(() => navigator.locks.query());
+    expect([held?.length, pending?.length]).toEqual([1, 0]);
+    await call(first, 'resume');
+    await untilMore(first);
     await third.close();
     await untilMore(first);
+    expect((await statesOf(second)).at(-1)).toBe('closed');
     await expectWhole([second]);
     expect(here.open.size).toBe(1);
   });
@@ -160,60 +182,85 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
   test('one that has been in the back/forward cache comes back, and does not keep the connection there', async () => {
     const here = await site();
     const [first, second] = (await tabs(2, here)) as [Page, Page];
-    await first.evaluate(() => dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
-    await untilMore(second);
-    expect(await statesOf(second)).not.toContain('paused');
-    await first.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));
+    await showAgain(first, () => untilMore(second));
     await untilMore(first);
+    expect(await statesOf(second)).not.toContain('paused');
+    await call(first, 'pause');
+    await showAgain(first, () => untilMore(second));
+    expect((await statesOf(first)).at(-1)).toBe('paused');
     await expectWhole([second]);
   });
 
-  test('one that comes late or back is told the last messages that it has not seen', async () => {
+  test('one that comes late or back is told the status and the last messages that it has not seen', async () => {
     const here = await site();
-    const [first, second] = (await tabs(2, here, '/?keep=100000')) as [Page, Page];
-    await untilNumbers(first, 50);
-    await untilMore(second);
-    await second.evaluate(() => window.tab.subscription.pause());
+    const [first, second] = (await tabs(2, here, '/?keep=100000&lastEventId=41&lag=100')) as [Page, Page];
+    await call(second, 'pause');
     await untilMore(first);
-    const busy = block(first); // it tells of messages before it answers
-    await second.evaluate(() => window.tab.subscription.resume());
-    await busy;
+    await call(second, 'resume');
     await untilMore(second);
-    await expectWhole([first, second], 1);
-    expect(await second.evaluate(() => window.tab.errors)).toEqual([]);
+    await expectWhole([first, second], 42);
+    const [late] = (await tabs(1, here, '/?pauseAt=2')) as [Page];
+    await late.waitForFunction(() => window.tab.subscription.status.state === 'paused');
+    expect(await numbersOf(late)).toEqual([42, 43]);
+  });
+
+  test('one keeps as many messages as it is told, with or without IDs', async () => {
+    const here = await site();
+    here.mode = 'counts without IDs';
+    const [first] = (await tabs(1, here, '/?keep=3')) as [Page];
+    await untilNumbers(first, 10);
+    here.mode = 'is silent';
+    const [late] = (await tabs(1, here)) as [Page];
+    expect(await statesOf(late)).toEqual(['connecting', 'open']);
+    await call(first, 'drop');
+    await late.waitForFunction(() => window.tab.statuses.length > 3);
+    expect(await numbersOf(late)).toEqual((await numbersOf(first)).slice(-3));
+  });
+
+  test('new handlers hear more events, and one without an ID is no new beginning', async () => {
+    const [first, second] = (await tabs(2, await site())) as [Page, Page];
+    for (const page of [first, second])
+      await page.evaluate(() => {
+        window.tab.subscription.handle({ ...window.tab.handlers, note: () => (window.tab.notes += 1) });
+      });
+    for (const page of [first, second]) await page.waitForFunction(() => window.tab.notes > 0);
+    await first.close();
+    await untilMore(second);
+    await expectWhole([second]);
   });
 
   test('the end of the stream is the end for all, and nobody asks again', async () => {
     const here = await site();
     const pages = await tabs(3, here);
-    here.state.isOver = true;
-    for (const page of pages)
-      await page.waitForFunction(() => window.tab?.subscription.status.state === 'closed');
+    here.mode = 'ends';
     const late = await here.context.newPage();
-    await late.goto(here.origin);
-    await late.waitForFunction(() => window.tab?.subscription.status.state === 'closed');
-    expect(streamsOf(here)).toBe(2);
-    for (const page of pages) expect(await page.evaluate(() => window.tab.errors)).toEqual([]);
+    for (const page of [...pages, late]) {
+      if (page === late) await late.goto(here.origin);
+      await page.waitForFunction(() => window.tab?.subscription.status.state === 'closed');
+    }
+    expect(here.asked).toBe(2);
   });
 
-  test('without Web Locks each connects by itself', async () => {
+  test.each([
+    ['without Web Locks', '', 'plain.test'],
+    ['in a sandbox, which grants no lock', '/?sandbox', '127.0.0.1'],
+    ['with a function as URL', '/?isFunction=1', '127.0.0.1'],
+  ])('%s each connects by itself', async (_where, query, host) => {
     const here = await site();
-    const pages = await tabs(2, { ...here, origin: here.plain });
-    expect(await pages[0]?.evaluate(() => 'locks' in navigator)).toBe(false);
+    await tabs(2, { ...here, origin: here.origin.replace('127.0.0.1', host) }, query);
     expect(here.open.size).toBe(2);
   });
 });
 
 interface Site {
   context: BrowserContext;
+  origin: string;
   /** The streams that are open. */
   open: ReadonlySet<unknown>;
-  /** The path of each request. */
-  asked: string[];
-  state: { isOver: boolean };
-  origin: string;
-  /** The same site, at a name where pages are no secure context. */
-  plain: string;
+  /** How often the stream was asked for. */
+  asked: number;
+  /** What the stream does. */
+  mode: 'counts' | 'counts without IDs' | 'is silent' | 'ends' | 'refuses';
 }
 
 /** Opens tabs one after the other, each when the one before has got something. */
@@ -228,15 +275,15 @@ async function tabs(n: number, { context, origin }: Site, query = ''): Promise<P
   return opened;
 }
 
-function streamsOf({ asked }: Site): number {
-  return asked.filter((path) => path === '/stream').length;
+/** Tells a tab that it goes to the back/forward cache and, after `meanwhile`, that it is back. */
+async function showAgain(page: Page, meanwhile: () => Promise<void>): Promise<void> {
+  await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
+  await meanwhile();
+  await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));
 }
 
-/** Keeps a tab's thread busy for a while. */
-function block(page: Page): Promise<void> {
-  return page.evaluate(() => {
-    for (const end = performance.now() + 300; performance.now() < end;);
-  });
+function call(page: Page, method: 'pause' | 'resume' | 'drop' | 'close'): Promise<void> {
+  return page.evaluate((name) => window.tab.subscription[name](), method);
 }
 
 async function untilNumbers(page: Page, n = 1): Promise<void> {
@@ -244,17 +291,17 @@ async function untilNumbers(page: Page, n = 1): Promise<void> {
 }
 
 async function untilMore(page: Page): Promise<void> {
-  await untilNumbers(page, 10 + (await page.evaluate(() => window.tab.numbers.length)));
+  await untilNumbers(page, 10 + (await numbersOf(page)).length);
 }
 
-function statesOf(page: Page): Promise<string[]> {
-  return page.evaluate(() => window.tab.statuses.map(({ state }) => state));
-}
+const numbersOf = (page: Page): Promise<number[]> => page.evaluate(() => window.tab.numbers);
+const statesOf = (page: Page): Promise<string[]> =>
+  page.evaluate(() => window.tab.statuses.map(({ state }) => state));
 
 /** Expects that these tabs have got every number once and in order, since their first. */
 async function expectWhole(pages: Page[], first?: number): Promise<void> {
   for (const page of pages) {
-    const numbers = await page.evaluate(() => window.tab.numbers);
+    const numbers = await numbersOf(page);
     const start = first ?? numbers[0] ?? NaN;
     expect(numbers).toEqual(Array.from(numbers, (_, index) => start + index));
   }

@@ -1,12 +1,7 @@
-import {
-  subscribe as connect,
-  type EventData,
-  type Events,
-  type Handlers,
-  type Status,
-  type SubscribeOptions,
-  type Subscription,
-} from '../../client/subscribe.ts';
+/* oxlint-disable unicorn/require-post-message-target-origin -- a BroadcastChannel has none */
+import { subscribe as connect } from '../../client/subscribe.ts';
+import type { EventData, Events, Handlers, Status } from '../../client/subscribe.ts';
+import type { SubscribeOptions, Subscription } from '../../client/subscribe.ts';
 
 export interface OneConnectionOptions extends Omit<SubscribeOptions, 'pauseWhenHidden'> {
   /** How many of the last messages a tab that comes later is told. Default: 0. */
@@ -15,20 +10,21 @@ export interface OneConnectionOptions extends Omit<SubscribeOptions, 'pauseWhenH
 
 /** What tabs tell each other. `kept` is for those that have just come. */
 type Told =
-  | { came: number }
+  | { came: true }
+  | { turn: string }
   | { call: 'drop' | 'resume' }
   | { message: Message }
-  | { status: Status; kept?: Message[] };
-type Message = [type: string, data: string, lastEventId: string];
+  | { status: Status; kept: Message[] };
+type Message = Pick<MessageEvent<string>, 'type' | 'data' | 'lastEventId'>;
 
 /**
  * `subscribe` with one connection for all tabs of the origin that ask for the same URL: the tab that holds a
  * lock connects, and tells the others. When it goes, the next one resumes after the last event. `pause` and
  * `close` concern only this tab, `drop` the connection. A tab that comes later, or was paused while others were
- * not, is told the status and the last `keep` messages that it has not seen. All tabs should have handlers for
- * the same events, because only those of the connected tab arrive. A tab whose `url` is a function, or that has
- * no Web Locks, as over plain HTTP, connects by itself. Limit: while the connected tab is frozen, all wait;
- * Chromium does not freeze one that others wait for.
+ * not, is told the status and the last `keep` messages that it has not seen, by their IDs. All tabs should have
+ * handlers for the same events, because only those of the connected tab arrive. A tab whose `url` is a function,
+ * or that may not use Web Locks, as over plain HTTP or in a sandbox, connects by itself. Limit: while the
+ * connected tab is frozen, all wait; Chromium does not freeze one that others wait for.
  */
 export function subscribe<E extends EventData<E> = Events>(
   url: string | (() => string),
@@ -38,22 +34,19 @@ export function subscribe<E extends EventData<E> = Events>(
   const locks = globalThis.navigator?.locks;
   if (!locks || typeof url !== 'string') return connect(url, handlers, options);
   const name = new URL(url, document.baseURI).href;
+  const kept: Message[] = [];
   let handlerOf = handlers as Handlers;
   let last = options.lastEventId;
   let status: Status = { state: 'paused' }; // until it has joined
-  let kept: Message[] = [];
   let connection: Subscription | undefined; // in the tab that is connected
-  let leave = nothing;
-  let tell: (told: Told) => void = nothing;
+  let leave: () => void;
+  let tell: (told: Told) => void;
   join();
   return {
-    pause,
+    pause: () => set({ state: 'paused' }),
     resume,
     drop: () => tell({ call: 'drop' }),
-    close() {
-      leave();
-      set({ state: 'closed' });
-    },
+    close: () => set({ state: 'closed' }),
     handle(next) {
       handlerOf = next as Handlers;
       connection?.handle(relays());
@@ -63,11 +56,6 @@ export function subscribe<E extends EventData<E> = Events>(
     },
   };
 
-  function pause(): void {
-    leave();
-    set({ state: 'paused' });
-  }
-
   function resume(): void {
     if (status.state === 'paused') join();
     else tell({ call: 'resume' });
@@ -76,71 +64,56 @@ export function subscribe<E extends EventData<E> = Events>(
   function join(): void {
     const leaving = new AbortController();
     const { signal } = leaving;
-    const left = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
-    // A channel does not hear itself. With two, all tabs hear the same in the same order, the connected one, too.
-    const [mouth, ear] = [new BroadcastChannel(name), new BroadcastChannel(name)];
+    const left = new Promise((resolve) => signal.addEventListener('abort', resolve));
+    const channel = new BroadcastChannel(name);
+    const turn = crypto.randomUUID();
     let isNew = true;
-    const early: Message[] = []; // came before the answer
-    let turn = 0;
-    ear.addEventListener('message', ({ data }: MessageEvent<Told>) => hear(data));
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- channels have none
-    tell = (told) => mouth.postMessage(told);
     leave = () => {
-      leave = tell = nothing;
       leaving.abort();
       connection?.close();
       connection = undefined;
-      mouth.close();
-      ear.close();
+      channel.close();
     };
+    tell = (told) => {
+      if (signal.aborted) return;
+      channel.postMessage(told);
+      hear(told);
+    };
+    channel.addEventListener('message', ({ data }: MessageEvent<Told>) => hear(data));
     addEventListener('pagehide', hide, { signal });
     set({ state: 'connecting' });
-    tell({ came: turn });
+    tell({ came: true });
     locks
       .request(name, { signal }, () => {
-        turn = Math.random();
-        tell({ came: turn }); // when this is heard, all has been heard that the tab before has told
+        // A channel does not hear itself. When this is heard, so is all that the tab before has told.
+        new BroadcastChannel(name).postMessage({ turn });
         return left;
       })
-      .catch(nothing);
+      .catch(() => signal.aborted || lead()); // in a sandbox no lock is granted, and no tab hears another
 
     function hear(told: Told): void {
-      if (signal.aborted) return;
-      if ('came' in told) {
-        if (told.came === turn && turn > 0) lead();
-        else if (connection) tell({ status, kept });
-      } else if ('call' in told) {
-        connection?.[told.call]();
-      } else if ('message' in told) {
-        if (isNew) early.push(told.message);
-        else take(told.message);
-      } else if (told.kept === undefined) {
-        set(told.status);
-        if (told.status.state === 'closed') leave();
-      } else if (isNew) {
+      if ('came' in told) tellStatus();
+      else if ('call' in told) connection?.[told.call]();
+      else if ('message' in told && !isNew) take(told.message);
+      else if ('turn' in told && told.turn === turn) lead();
+      else if ('status' in told) {
+        const seen = told.kept.findLastIndex(({ lastEventId }) => lastEventId === last);
+        const missed = isNew ? told.kept.slice(seen + 1) : [];
         isNew = false;
-        for (const list of [told.kept, early]) for (const message of unseen(list)) hear({ message });
-        hear({ status: told.status });
+        set(told.status);
+        for (const message of missed) if (!signal.aborted) take(message);
       }
     }
-
-    function lead(): void {
-      const onStatus = (next: Status): void => tell({ status: next });
-      const own = { lastEventId: last, pauseWhenHidden: false, onStatus };
-      connection = connect(url, relays(), { ...options, ...own });
-      tell({ status: connection.status, kept });
-    }
   }
 
-  function unseen(messages: Message[]): Message[] {
-    return messages.slice(messages.findLastIndex(([, , id]) => id === last) + 1);
+  function lead(): void {
+    const own = { lastEventId: last, pauseWhenHidden: false, onStatus: tellStatus };
+    connection = connect(url, relays(), { ...options, ...own });
+    tellStatus();
   }
 
-  function take([type, data, lastEventId]: Message): void {
-    last = lastEventId || last;
-    kept.push([type, data, lastEventId]);
-    if (kept.length > keep) kept.shift();
-    handlerOf[type]?.(new MessageEvent(type, { data, lastEventId }));
+  function tellStatus(): void {
+    if (connection) tell({ status: connection.status, kept });
   }
 
   /** Handlers that tell the tabs of each message. */
@@ -149,21 +122,26 @@ export function subscribe<E extends EventData<E> = Events>(
   }
 
   function relay({ type, data, lastEventId }: MessageEvent<string>): void {
-    tell({ message: [type, data, lastEventId] });
+    tell({ message: { type, data, lastEventId } });
+  }
+
+  function take(message: Message): void {
+    last = message.lastEventId || last;
+    kept.push(message);
+    if (kept.length > keep) kept.shift();
+    handlerOf[message.type]?.(new MessageEvent(message.type, message));
   }
 
   /** The back/forward cache may give the page back. It keeps none that holds a lock. */
   function hide(): void {
-    pause();
+    set({ state: 'paused' });
     addEventListener('pageshow', resume, { once: true });
   }
 
   function set(next: Status): void {
-    if (status.state === 'closed') return;
-    if (next.state === status.state && next.state !== 'reconnecting') return;
+    if (status.state === 'closed' || JSON.stringify(next) === JSON.stringify(status)) return;
+    if (next.state === 'paused' || next.state === 'closed') leave();
     status = next;
     options.onStatus?.(next);
   }
 }
-
-function nothing(): void {}

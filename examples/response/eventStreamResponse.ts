@@ -19,15 +19,19 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
   source: Source<E>,
   { reconnectionTimeMs = 1000, heartbeatMs = 15_000, controlEvents = true }: EventStreamOptions = {},
 ): Response {
-  for (const ms of [reconnectionTimeMs, heartbeatMs]) formatRetry(ms); // throws for what timers do not accept
+  const retry = formatRetry(reconnectionTimeMs * (0.5 + Math.random()));
+  formatRetry(heartbeatMs); // throws for what timers do not accept
   if (request.method === 'HEAD') return new Response(null, { headers: HEADERS });
 
   const closing = new AbortController();
-  const waiting: (() => void)[] = [() => attempt(start)]; // until all that was sent has been read
+  const heartbeat = controlEvents ? formatControlEvent(HEARTBEAT_EVENT) : formatComment('');
+  const waiting = [start]; // until all that was sent has been read
   let controller: ReadableStreamDefaultController<Uint8Array>;
   let timer: ReturnType<typeof setInterval> | undefined;
   let stop: (() => void) | undefined;
   let limit = Infinity;
+  const backlog = (): number => -(controller.desiredSize ?? 0); // bytes that the client's side has not read
+  const wake = (): void => waiting.splice(0).forEach((go) => go());
 
   const stream: EventStream<E> = {
     signal: closing.signal,
@@ -45,18 +49,20 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
     { highWaterMark: 0, size: (chunk) => chunk.byteLength }, // 0: `pull` is called when all has been read
   );
   // When the client leaves, some frameworks only cancel the body, and others only abort this signal.
+  const leave = (): void => attempt(() => end(''));
   request.signal.addEventListener('abort', leave);
   if (request.signal.aborted) leave();
   return new Response(body, { headers: HEADERS });
 
   function start(): void {
-    write(formatRetry(Math.min(reconnectionTimeMs * (0.5 + Math.random()), 2 ** 31 - 1)));
-    if (closing.signal.aborted) return;
-    const result: unknown = source(stream);
-    if (typeof result === 'function') stop = result as () => void;
-    else if (result instanceof Promise) result.then(stream.finish).catch(fail);
-    else if (result !== undefined)
-      throw new TypeError(`source: expected a function, found ${String(result)}`);
+    attempt(() => {
+      write(retry);
+      const result: unknown = source(stream);
+      if (typeof result === 'function') stop = result as () => void;
+      else if (result instanceof Promise) result.then(stream.finish).catch(fail);
+      else if (result !== undefined)
+        throw new TypeError(`source: expected a function, found ${String(result)}`);
+    });
   }
 
   function attempt(action: () => void): void {
@@ -73,31 +79,15 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
     else if (limit === Infinity) inLaterTurn(() => (limit = backlog() + MAX_BUFFERED_BYTES)); // after the burst
     if (backlog() > limit) return end('');
     clearInterval(timer);
-    if (heartbeatMs > 0) timer = setInterval(() => attempt(beat), heartbeatMs);
+    if (heartbeatMs > 0)
+      timer = setInterval(() => backlog() === 0 && attempt(() => write(heartbeat)), heartbeatMs);
     controller.enqueue(encoder.encode(text)); // the last step: Deno may find here that the client has left
-  }
-
-  function beat(): void {
-    if (backlog() === 0) write(controlEvents ? formatControlEvent(HEARTBEAT_EVENT) : formatComment(''));
-  }
-
-  /** The bytes that the client's side has not read. */
-  function backlog(): number {
-    return -(controller.desiredSize ?? 0);
-  }
-
-  function wake(): void {
-    for (const go of waiting.splice(0)) go();
   }
 
   function end(text: string): void {
     if (text !== '') controller.enqueue(encoder.encode(text));
     controller.close();
     close();
-  }
-
-  function leave(): void {
-    attempt(() => end(''));
   }
 
   function fail(error: unknown): void {
@@ -111,8 +101,9 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
     clearInterval(timer);
     closing.abort();
     wake();
+    // In a later microtask: a source that has finished at once has yet to return it.
     Promise.resolve()
-      .then(() => stop?.()) // a source that has finished at once has yet to return it
+      .then(() => stop?.())
       .catch(console.error);
   }
 }

@@ -2,7 +2,8 @@ import { execFileSync, execSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
+import { bundle } from '../../test/support/bundle.ts';
 import {
   freePort,
   launch,
@@ -10,8 +11,7 @@ import {
   listeningOn,
   type ServerProcess,
 } from '../../test/support/processes.ts';
-import { responseChecks } from './responseChecks.ts';
-import { bundleNumbers } from './bundleNumbers.ts';
+import { serves } from './responseChecks.ts';
 
 const folder = join(import.meta.dirname, 'runtimes');
 const installed = (path: string): string => join(folder, 'node_modules', path);
@@ -49,11 +49,11 @@ serves('Deno', '/', () =>
   listening(launch([DENO, 'run', '--no-config', '--allow-net', join(folder, 'deno.js')])),
 );
 
-serves('workerd, Cloudflare’s runtime', '/', async () => {
+const startWorkerd = async (): Promise<ServerProcess> => {
   const place = await mkdtemp(join(tmpdir(), 'worker-'));
   afterAll(() => rm(place, { recursive: true }));
   const port = await freePort();
-  await writeFile(join(place, 'worker.js'), await bundleNumbers('export default { fetch: numbers };'));
+  await writeFile(join(place, 'worker.js'), await bundle(join(folder, 'worker.js')));
   const config = `using Workerd = import "/workerd/workerd.capnp";
     const config :Workerd.Config = (
       services = [(name = "main", worker = (
@@ -61,18 +61,7 @@ serves('workerd, Cloudflare’s runtime', '/', async () => {
       sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
     );`;
   await writeFile(join(place, 'config.capnp'), config);
-  const command = [WORKERD, 'serve', join(place, 'config.capnp')];
-  return listeningOn(port, launch(command));
-});
+  return listeningOn(port, launch([WORKERD, 'serve', join(place, 'config.capnp')]));
+};
 
-/** Registers what a server must show that serves runtimes/numbers.ts at `path`. */
-function serves(name: string, path: string, start: () => Promise<ServerProcess>): void {
-  describe(name, () => {
-    let server: ServerProcess | undefined;
-    beforeAll(async () => {
-      server = await start();
-    });
-    afterAll(() => server?.stop());
-    responseChecks((query, init) => fetch(`http://127.0.0.1:${server?.port}${path}${query}`, init));
-  });
-}
+serves('workerd, Cloudflare’s runtime, which notices a leaver at the next write', '/', startWorkerd, 500);

@@ -4,34 +4,37 @@ import type { Backend, Entry, StoreOptions } from './store.ts';
 
 /** What entries in memory may take, roughly. Beyond it, the topic without news for longest is forgotten. */
 const MAX_BYTES = 64 * 2 ** 20;
+const bytesOf = (entry?: Entry): number => (entry ? 200 + 2 * entry.data.length : 0);
 
 /** Entries in this process: a restart loses them. */
 export function inMemory({ maxLength = 1000, keptMs = Infinity }: StoreOptions): Backend {
   const run = randomUUID().slice(0, 8); // part of each ID, because the numbers begin again after a restart
-  const topics = new Map<string, { entries: Entry[]; bytes: number; touchedAt: number }>();
+  const topics = new Map<string, { entries: Entry[]; touchedAt: number }>(); // in the order of their last entries
   const news = new EventEmitter().setMaxListeners(0);
   let number = 0;
   let bytes = 0;
   return {
     isReady: () => true,
     close: () => {},
-    has: async (topic) => forget() && topics.has(topic),
-    async add(topic, event, data, isFirst) {
+    async has(topic) {
       forget();
-      const known = topics.get(topic) ?? { entries: [], bytes: 0, touchedAt: 0 };
-      if (isFirst && known.entries.length > 0) return false;
+      return topics.has(topic);
+    },
+    async append(topic, data, event = 'entry', isFirst = false) {
+      forget();
+      const entries = topics.get(topic)?.entries ?? [];
+      if (isFirst && entries.length > 0) return false;
+      const entry = { id: `${run}-${++number}`, event, data };
+      bytes += bytesOf(entry);
+      if (entries.push(entry) > maxLength) bytes -= bytesOf(entries.shift());
       topics.delete(topic);
-      topics.set(topic, known); // in the order of their last entries
-      known.touchedAt = Date.now();
-      known.entries.push({ id: `${run}-${++number}`, event, data });
-      count(known, data, 1);
-      if (known.entries.length > maxLength) count(known, known.entries.shift()?.data ?? '', -1);
+      topics.set(topic, { entries, touchedAt: Date.now() });
       news.emit(topic);
       return true;
     },
     async page(topic, id, length) {
       const entries = topics.get(topic)?.entries ?? [];
-      const from = id === '' ? 0 : entries.findIndex((entry) => entry.id === id);
+      const from = id === '' ? 0 : entries.findLastIndex((entry) => entry.id === id);
       return from === -1 ? [] : entries.slice(from, from + length);
     },
     async listen(topic, listener) {
@@ -40,18 +43,11 @@ export function inMemory({ maxLength = 1000, keptMs = Infinity }: StoreOptions):
     },
   };
 
-  function count(topic: { bytes: number }, data: string, sign: 1 | -1): void {
-    const size = sign * (200 + 2 * data.length);
-    topic.bytes += size;
-    bytes += size;
-  }
-
-  function forget(): true {
-    for (const [name, topic] of topics) {
-      if (bytes <= MAX_BYTES && Date.now() - topic.touchedAt <= keptMs) break;
-      bytes -= topic.bytes;
+  function forget(): void {
+    for (const [name, { entries, touchedAt }] of topics) {
+      if (bytes <= MAX_BYTES && Date.now() - touchedAt <= keptMs) return;
+      for (const entry of entries) bytes -= bytesOf(entry);
       topics.delete(name);
     }
-    return true;
   }
 }

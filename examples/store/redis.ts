@@ -9,7 +9,7 @@ export function inRedis(url: string, { maxLength = 1000, keptMs }: StoreOptions)
     isReady: () => redis.isReady && subscriber.isReady,
     close: () => [redis, subscriber].forEach((client) => client.destroy()),
     has: async (topic) => (await redis.exists(topic)) === 1,
-    async add(topic, event, data, isFirst) {
+    async append(topic, data, event = 'entry', isFirst = false) {
       const TRIM = { strategy: 'MAXLEN', strategyModifier: '~', threshold: maxLength } as const;
       const commands = redis.multi().xAdd(topic, isFirst ? '0-1' : '*', { event, data }, { TRIM });
       if (keptMs !== undefined) commands.pExpire(topic, keptMs);

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { EventSource } from 'eventsource';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { isBrowserMissing, launchBrowser } from './browser.ts';
@@ -16,20 +15,24 @@ export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): P
   return server;
 }
 
+/** Sends JSON, or text as it is. */
+export function sendJson(
+  method: string,
+  url: string,
+  body: unknown,
+  headers?: object,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  const all = { 'Content-Type': 'application/json', ...headers };
+  return fetch(url, { method, headers: all, body: text, signal: signal ?? null });
+}
+
 /** Reads a stream until the test has finished. */
 export function read(url: string, id?: string, headers?: Record<string, string>): Reader {
   const reader = startReader(url, id, headers);
   onTestFinished(reader.leave);
   return reader;
-}
-
-/** What npm's EventSource receives of these events, as name and data, until the test has finished. */
-export function listen(url: string, ...names: string[]): string[] {
-  const received: string[] = [];
-  const source = new EventSource(url);
-  for (const name of names) source.addEventListener(name, ({ data }) => received.push(`${name} ${data}`));
-  onTestFinished(() => source.close());
-  return received;
 }
 
 /** Starts a browser for the tests of a file. Returns what opens a page with cookies of its own. */

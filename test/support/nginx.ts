@@ -18,13 +18,13 @@ export interface Nginx {
    */
   ports: { https: number; http: number; redirect: number };
   process: Launched;
-  /** All that it has logged as errors. */
-  errorLog(): string;
+  /** All that it has logged, as requests and as errors. */
+  logs(): string;
   /** Ends it, and removes its files. */
   stop(): Promise<void>;
 }
 
-/** Whether tests that need nginx must be skipped; see `isMissing`. It is required on Linux alone. */
+/** Whether tests that need nginx must be skipped; see `isMissing`. It is required only on Linux. */
 export function isNginxMissing(): boolean {
   const isRequired = process.env['CI'] === 'true' && process.platform === 'linux';
   return isMissing('nginx', nginxPath, 'Install nginx 1.22 or later.', isRequired);
@@ -49,7 +49,8 @@ export async function startNginx(
 
   const settings: [string, string][] = [
     ['http {', `http {\n${TEMPORARY.map((of) => `  ${of}_temp_path ${of};`).join('\n')}`],
-    ['access_log /var/log/nginx/access.log paths', 'access_log off'],
+    ['worker_processes auto', 'worker_processes 1'], // so that its servers take turns
+    ['/var/log/nginx/access.log', join(folder, 'access.log')],
     ['127.0.0.1:7001', `127.0.0.1:${servers[0]}`],
     ['127.0.0.1:7002', `127.0.0.1:${servers[1]}`],
     ['listen 443', `listen 127.0.0.1:${ports.http}; listen 127.0.0.1:${ports.https}`],
@@ -71,8 +72,11 @@ export async function startNginx(
     rmSync(folder, { recursive: true });
   };
   for (const port of Object.values(ports)) await listeningOn(port, nginx);
-  return { ports, process: nginx, errorLog: () => readFileSync(join(folder, 'error.log'), 'utf8'), stop };
+  const logs = (): string => LOGS.map((name) => readFileSync(join(folder, name), 'utf8')).join('');
+  return { ports, process: nginx, logs, stop };
 }
+
+const LOGS = ['access.log', 'error.log'];
 
 /** Folders that nginx creates at its start, by default where only root may. */
 const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];

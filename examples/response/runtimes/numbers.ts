@@ -2,11 +2,12 @@ import { lastEventId } from '../../../server/eventStream.ts';
 import { eventStreamResponse } from '../eventStreamResponse.ts';
 
 // The handler that each runtime serves to the proof. It knows only what all of them have.
-const sources = { started: 0, open: 0 };
+const sources = { started: 0, open: 0, stoppedAt: 0 };
 
 /** A number every 20 ms after the last event ID, or one and then silence, or one and then an error. */
 export function numbers(request: Request): Response {
-  const mode = new URL(request.url).searchParams.get('mode');
+  const query = new URL(request.url).searchParams;
+  const mode = query.get('mode');
   if (mode === 'sources') return Response.json(sources);
   return eventStreamResponse(
     request,
@@ -19,6 +20,7 @@ export function numbers(request: Request): Response {
       return () => {
         clearInterval(timer);
         sources.open -= 1;
+        sources.stoppedAt = Date.now();
       };
 
       function next(): void {
@@ -28,6 +30,6 @@ export function numbers(request: Request): Response {
         else stream.send({ id: n, data: n });
       }
     },
-    { heartbeatMs: 5000 }, // below Bun's idleTimeout, 10 s
+    { heartbeatMs: Number(query.get('heartbeatMs')) },
   );
 }

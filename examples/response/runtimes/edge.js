@@ -1,0 +1,3 @@
+import { numbers } from './numbers.ts';
+
+addEventListener('fetch', (event) => event.respondWith(numbers(event.request)));

@@ -1,0 +1,3 @@
+import { numbers } from './numbers.ts';
+
+export default { fetch: numbers };
