@@ -143,7 +143,7 @@ const PITFALLS: Pitfall[] = [
 
 let folder: string;
 beforeAll(async () => {
-  folder = await copyProject('test', 'dist');
+  folder = await copyProject('test', 'examples', 'dist');
 });
 afterAll(() => rm(folder, { recursive: true, maxRetries: 5 }));
 
