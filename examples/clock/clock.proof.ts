@@ -24,8 +24,8 @@ inBrowser('the clock tells the time, says when it has no connection, and goes on
   await page.getByText('No connection, trying again').waitFor();
   const last = await time.textContent();
   await startExample('clock', { PORT: String(server.port) });
-  await eventually(async () => (await time.textContent()) !== last);
   await page.getByText('No connection').waitFor({ state: 'detached' });
+  await eventually(async () => (await time.textContent()) !== last);
 });
 
 const onUnix = test.skipIf(process.platform === 'win32');

@@ -66,5 +66,5 @@ const CLOSED = 2;
 /** Whether a response is to be read as a stream (HTML, 9.2.3). */
 function isEventStream(response: Response): response is Response & { body: ReadableStream<Uint8Array> } {
   const type = response.headers.get('Content-Type') ?? '';
-  return response.status === 200 && response.body !== null && /^text\/event-stream\b/i.test(type);
+  return response.status === 200 && /^text\/event-stream\b/i.test(type);
 }

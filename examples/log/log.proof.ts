@@ -154,7 +154,7 @@ describe.skipIf(isRedisMissing() || isBrowserMissing())('over Redis', () => {
       console.log(
         `${READERS} readers, ${cuts} cuts, ${deaths} deaths, none lost or twice (PROOF_SEED=${seed})`,
       );
-      await page.getByText(String(LINES), { exact: true }).waitFor({ timeout: 90_000 }); // its backoff has grown
+      await page.getByText(String(LINES), { exact: true }).waitFor();
       expect(`entry ${await page.locator('li').first().textContent()}`).toBe(all.at(-500));
       expect(await page.getByRole('alert').textContent()).toBe('');
     },

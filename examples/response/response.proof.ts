@@ -194,6 +194,7 @@ describe('a stream', () => {
     expect(await next()).toBe('event: heartbeat\ndata: \n\n');
     stream.finish();
     expect(await next()).toBe('event: end\ndata: \n\n');
+    stream.send({ data: 'too late' });
     expect(vi.getTimerCount()).toBe(0);
 
     await open(() => {}, { heartbeatMs: 0 });

@@ -46,6 +46,7 @@ export function browserPages(): (url: string) => Promise<Page> {
     if (!browser) throw new Error('expected a browser');
     const context = await browser.newContext();
     onTestFinished(() => context.close());
+    context.setDefaultTimeout(90_000); // while its server starts, a page's backoff grows to 30 s
     const page = await context.newPage();
     await page.goto(url);
     return page;

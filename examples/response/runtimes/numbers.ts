@@ -15,13 +15,19 @@ export function numbers(request: Request): Response {
       sources.started += 1;
       sources.open += 1;
       let n = Number(lastEventId(request));
-      const timer = setInterval(next, 20);
-      next();
+      let timer: ReturnType<typeof setInterval> | undefined;
+      void begin();
       return () => {
         clearInterval(timer);
         sources.open -= 1;
         sources.stoppedAt = Date.now();
       };
+
+      async function begin(): Promise<void> {
+        await stream.ready();
+        timer = setInterval(next, 20);
+        next();
+      }
 
       function next(): void {
         n += 1;
