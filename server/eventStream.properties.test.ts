@@ -106,18 +106,3 @@ describe('any messages', () => {
     expect(read([bytes])).toEqual([...sent, { event: 'end', data: '' }].map(received));
   });
 });
-
-describe('a value that would mean more than one line', () => {
-  const bad = fc.oneof(
-    fc.constant(''),
-    fc.tuple(text, fc.constantFrom('\r', '\n', '\r\n', '\0'), text).map((parts) => parts.join('')),
-  );
-
-  test.each(['id', 'event'])('is refused as %s and nothing of it is written', (field) => {
-    fc.assert(
-      fc.property(message, bad, (good, value) => {
-        expect(() => formatMessage({ ...good, [field]: value })).toThrow(TypeError);
-      }),
-    );
-  });
-});

@@ -1,11 +1,10 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { copyProject } from '../test/support/copyProject.ts';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { runServer, startServer, type ServerProcess } from '../test/support/processes.ts';
 import { body, request } from '../test/support/rawHttp.ts';
-import { send, serverProcess } from '../test/support/testServer.ts';
+import { editServer, send, serverProcess } from '../test/support/testServer.ts';
 
 /** A server for the tests that leave it as it is. */
 let shared: ServerProcess;
@@ -14,32 +13,33 @@ beforeAll(async () => {
 });
 afterAll(() => shared.stop());
 
-describe.concurrent('a setting that does not fit ends the start with one line and exit code 1:', () => {
-  test.each([
-    [{ PORT: 'abc' }, 'PORT: expected a whole number from 0 to 65535, found "abc"\n'],
-    [
-      { HOST: '203.0.113.1' },
-      'HOST, PORT: expected an address to listen on, found listen EADDRNOTAVAIL: address not available 203.0.113.1\n',
-    ],
-  ])('%j', async (env, line) => {
-    const { code, output } = await runServer({ PORT: '0', ...env });
-    expect(code).toBe(1);
-    expect(output).toBe(line);
-  });
-});
-
-test('a port in use ends the start with one line and exit code 1', async () => {
-  const { port } = shared;
-  const { code, output } = await runServer({ PORT: String(port) });
-  expect(code).toBe(1);
-  expect(output).toBe(`PORT: expected a free one, found ${port} in use; try PORT=${port + 1} npm start\n`);
+test.each([
+  [
+    'a bad setting',
+    () => ({ PORT: 'abc' }),
+    /^PORT: expected a whole number from 0 to 65535, found "abc"\n$/,
+  ],
+  [
+    'another machine’s address',
+    () => ({ HOST: '203.0.113.1' }),
+    /^HOST, PORT: expected an address .*, found .*\n$/,
+  ],
+  [
+    'a port in use',
+    () => ({ PORT: `${shared.port}` }),
+    /^PORT: expected a free one, found \d+ in use; try PORT=\d+ npm start\n$/,
+  ],
+])('%s ends the start with one line and exit code 1', async (_what, env, line) => {
+  expect(await runServer(env())).toMatchObject({ code: 1, output: expect.stringMatching(line) });
 });
 
 test('without a built page it says so in one line and exits with 1', async () => {
-  const folder = await copy();
-  const { code, output } = await runServer({ PORT: '0' }, folder);
-  expect(code).toBe(1);
-  expect(output).toBe('dist/index.html: expected the built page, found none. Run npm run build first\n');
+  const folder = await editServer((text) => text);
+  await rm(join(folder, 'dist'), { recursive: true });
+  expect(await runServer({}, folder)).toMatchObject({
+    code: 1,
+    output: 'dist/index.html: expected the built page, found none. Run npm run build first\n',
+  });
 });
 
 test('the page, the stream and the health check come from one port', async () => {
@@ -54,14 +54,8 @@ test('the page, the stream and the health check come from one port', async () =>
 });
 
 test('a connection on which nothing moves is cut after the idle timeout, and a stream lives on', async () => {
-  const folder = await copy('dist');
-  const main = join(folder, 'server', 'main.ts');
-  const text = await readFile(main, 'utf8');
-  expect(text).toContain('IDLE_AFTER_MS = 60_000');
-  await writeFile(main, text.replace('IDLE_AFTER_MS = 60_000', 'IDLE_AFTER_MS = 500'));
-  const { port, stop } = await startServer({ TICK_MS: '100' }, folder);
-  onTestFinished(stop);
-
+  const folder = await editServer((text) => text.replace(/(?<=IDLE_AFTER_MS = )\w+/, '500'));
+  const { port } = await serverProcess({ TICK_MS: '100' }, folder);
   const stream = send(port, request('GET', '/count'));
   const silent = send(port, '');
   await silent.closed;
@@ -80,30 +74,17 @@ test('a connection carries a hundred requests, so that nobody pipelines without 
   expect(received.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(100);
 });
 
-describe('the URL that it prints answers:', () => {
-  const addresses = Object.values(networkInterfaces()).flatMap((all = []) =>
-    all.map(({ address }) => address),
-  );
-  test.skipIf(!addresses.includes('::1'))('HOST=::1', () => answers('::1', 'http://[::1]:'));
-  // Only the first address of 127.0.0.0/8 is up on macOS.
-  test.skipIf(process.platform === 'darwin')('HOST=127.0.0.2', () =>
-    answers('127.0.0.2', 'http://127.0.0.2:'),
-  );
-  test('HOST=0.0.0.0', () => expectToAnswer(shared, 'http://localhost:'));
-});
-
-async function answers(host: string, expected: string): Promise<void> {
-  await expectToAnswer(await serverProcess({ HOST: host }), expected);
-}
-
-async function expectToAnswer({ url }: ServerProcess, expected: string): Promise<void> {
-  expect(url.replace(/\d+$/, '')).toBe(expected);
-  expect((await fetch(`${url}/health`)).status).toBe(200);
-}
-
-/** Copies the project without what is built, but `more`. */
-async function copy(...more: string[]): Promise<string> {
-  const folder = await copyProject(...more);
-  onTestFinished(() => rm(folder, { recursive: true, maxRetries: 5 }));
-  return folder;
-}
+const addresses = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
+const HOSTS: [string, string][] = [
+  ['::1', 'http://[::1]:'],
+  ['127.0.0.1', 'http://127.0.0.1:'],
+  ['0.0.0.0', 'http://localhost:'],
+];
+test.each(HOSTS.filter(([host]) => host === '0.0.0.0' || addresses.includes(host)))(
+  'the URL that it prints answers: HOST=%s',
+  async (HOST, expected) => {
+    const { url } = HOST === '0.0.0.0' ? shared : await serverProcess({ HOST });
+    expect(url.replace(/\d+$/, '')).toBe(expected);
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+  },
+);

@@ -1,17 +1,16 @@
 import { spawn } from 'node:child_process';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
-import { copyProject } from '../test/support/copyProject.ts';
-import { ended, startServer, type ServerProcess } from '../test/support/processes.ts';
+import { ended } from '../test/support/processes.ts';
 import { body, request } from '../test/support/rawHttp.ts';
-import { eventually, send, serverProcess, type Connection } from '../test/support/testServer.ts';
+import { editServer, eventually, send, serverProcess, type Connection } from '../test/support/testServer.ts';
 
 const projectFolder = join(import.meta.dirname, '..');
 const COUNT = request('GET', '/count');
 /** Loopback sockets hold some 6 MB. */
-const BACKLOG_BYTES = 20_000_000;
+const LARGE_BYTES = 20_000_000;
 const LAST_RETRY = /\n\nretry: \d{1,4}\n\n$/;
 
 describe.skipIf(process.platform === 'win32')('at a signal', () => {
@@ -45,7 +44,7 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
   });
 
   test('a connection closes as soon as its answer is sent, whether that is a stream or asked for later', async () => {
-    const { child, port, url, output } = await serverProcess();
+    const { child, port, url, output } = await serverProcess({}, await withoutDeadline());
     const stream = send(port, COUNT);
     await stream.until('retry: ');
     const [first, second] = [await sendHalfARequest(port), await sendHalfARequest(port)];
@@ -53,25 +52,23 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
     await refused(url);
     expect(body(await stream.closed)).toMatch(LAST_RETRY);
     for (const half of [first, second]) {
-      half.socket.write('\r\n'); // the server still lives: it has not waited for its deadline
+      half.socket.write('\r\n');
       expect(body(await half.closed)).toBe('server is shutting down, retry\n');
     }
     expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
   });
 
   test('a client that reads slowly gets all that was sent to it', async () => {
-    const { child, port, url, output } = await serverProcessWith(`
-      import express from 'express';
-      let answer;
-      const app = express().get('/', (_req, res) => (answer = res).flushHeaders());
-      export const createApp = () => ({ app, drain: () => answer.end('x'.repeat(${BACKLOG_BYTES})) });`);
-    const reader = send(port, request('GET', '/'));
+    const folder = await withoutDeadline();
+    await writeFile(join(folder, 'dist', 'large.txt'), 'x'.repeat(LARGE_BYTES));
+    const { child, port, url, output } = await serverProcess({}, folder);
+    const reader = send(port, request('GET', '/large.txt'));
     await reader.until('\r\n\r\n');
     reader.socket.pause();
     child.kill('SIGTERM');
     await refused(url);
     reader.socket.resume();
-    expect(body(await reader.closed)).toHaveLength(BACKLOG_BYTES);
+    expect(body(await reader.closed)).toHaveLength(LARGE_BYTES);
     expect(await ended(child, output)).toMatchObject({ code: 0, signal: null });
   });
 
@@ -96,13 +93,13 @@ describe.skipIf(process.platform === 'win32')('at a signal', () => {
 });
 
 test('after an uncaught exception every stream ends with a retry and the exit code is 1', async () => {
-  const { child, port, output } = await serverProcessWith(`
-    import { createApp as create } from './realApp.ts';
-    export function createApp(options) {
-      const { app, drain } = create(options);
-      app.get('/throw', () => setTimeout(() => { throw new Error('thrown on purpose'); }));
-      return { app, drain };
-    }`);
+  const folder = await editServer(
+    (text) => `${text}
+      server.on('request', ({ url }) => {
+        if (url === '/throw') setTimeout(() => { throw new Error('thrown on purpose'); });
+      });`,
+  );
+  const { child, port, output } = await serverProcess({}, folder);
   const stream = send(port, COUNT);
   await stream.until('retry: ');
   send(port, request('GET', '/throw'));
@@ -113,16 +110,9 @@ test('after an uncaught exception every stream ends with a retry and the exit co
   });
 });
 
-/** Starts the server with another `app.ts`; the real one is beside it. */
-async function serverProcessWith(app: string): Promise<ServerProcess> {
-  const folder = await copyProject('dist');
-  onTestFinished(() => rm(folder, { recursive: true, maxRetries: 5 }));
-  const path = join(folder, 'server', 'app.ts');
-  await rename(path, join(folder, 'server', 'realApp.ts'));
-  await writeFile(path, app);
-  const server = await startServer({}, folder);
-  onTestFinished(server.stop);
-  return server;
+/** A server that ends when its last connection has closed, however long that takes. */
+function withoutDeadline(): Promise<string> {
+  return editServer((text) => text.replace(/(?<=DRAIN_DEADLINE_MS = )\w+/, '600_000'));
 }
 
 /** Opens a connection and sends a request without the line that ends it. */

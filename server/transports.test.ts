@@ -4,7 +4,6 @@ import * as http2 from 'node:http2';
 import * as https from 'node:https';
 import type { Server } from 'node:net';
 import type { Readable } from 'node:stream';
-import compression from 'compression';
 import express from 'express';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { cert, key } from '../test/support/certificate.ts';
@@ -20,7 +19,7 @@ interface Transport {
   get(port: number, method?: string): Promise<Readable>;
 }
 
-const TRANSPORTS: Record<string, Transport> = {
+const TRANSPORTS = {
   http: {
     serve: (source) => http.createServer((req, res) => openEventStream(req, res, source)),
     get: (port) => answer(http.get({ port, host: '127.0.0.1' })),
@@ -43,7 +42,7 @@ const TRANSPORTS: Record<string, Transport> = {
     serve: secureHttp2,
     get: (port) => answer(https.get({ port, host: '127.0.0.1', ca: cert })),
   },
-};
+} satisfies Record<string, Transport>;
 
 function secureHttp2(source: Source): http2.Http2SecureServer {
   return http2.createSecureServer({ cert, key, allowHTTP1: true }, (req, res) =>
@@ -59,14 +58,12 @@ async function answer(asked: http.ClientRequest): Promise<Readable> {
   return message;
 }
 
-/** What has been read, growing. */
-function reading(stream: Readable): { text: string } {
-  const read = { text: '' };
-  stream.setEncoding('utf8').on('data', (chunk: string) => (read.text += chunk));
-  return read;
+/** All that comes until the end. */
+async function readAll(stream: Readable): Promise<string> {
+  return Buffer.concat(await stream.toArray()).toString();
 }
 
-describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => {
+describe.each(Object.entries<Transport>(TRANSPORTS))('over %s', (_name, { serve, get }) => {
   test('a burst of one turn arrives on one connection, and so does what follows', async () => {
     const { port } = await listen(
       serve((stream) => {
@@ -78,27 +75,10 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
         return () => clearTimeout(timer);
       }),
     );
-    const client = await get(port);
-    const read = reading(client);
-    await once(client, 'end');
-    const ids = [...read.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
+    const text = await readAll(await get(port));
+    const ids = [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
     expect(ids).toEqual(Array.from({ length: 2001 }, (_, i) => i + 1));
-    expect(read.text).toMatch(/event: end\ndata: \n\n$/);
-  });
-
-  test('a snapshot of 30 kB and what follows in its turn arrive on one connection that goes on', async () => {
-    let stream: EventStream | undefined;
-    const { port } = await listen(
-      serve((opened) => {
-        stream = opened;
-        opened.send({ event: 'snapshot', data: 'x'.repeat(30_000) });
-        for (let n = 1; n <= 100; n++) opened.send({ data: n });
-      }),
-    );
-    const read = reading(await get(port));
-    await eventually(() => read.text.endsWith('data: 100\n\n'));
-    stream?.send({ data: 'on' });
-    await eventually(() => read.text.endsWith('data: on\n\n'));
+    expect(text).toMatch(/event: end\ndata: \n\n$/);
   });
 
   test('back-pressure lets through whatever a source sends', async () => {
@@ -110,10 +90,8 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
         }
       }),
     );
-    const client = await get(port);
-    const read = reading(client);
-    await once(client, 'end');
-    expect(read.text.match(/^id: /gm)).toHaveLength(3000);
+    const text = await readAll(await get(port));
+    expect(text.match(/^id: /gm)).toHaveLength(3000);
   });
 
   test('a client that stalls is disconnected', async () => {
@@ -141,10 +119,8 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
         stream.send({ data: 'on' });
       }),
     );
-    const client = await get(port);
-    const read = reading(client);
-    await once(client, 'end');
-    expect(read.text).toMatch(/data: on\n\nevent: end\ndata: \n\n$/);
+    const text = await readAll(await get(port));
+    expect(text).toMatch(/data: on\n\nevent: end\ndata: \n\n$/);
   });
 
   test('a crash of the source is not taken for the end', async () => {
@@ -156,17 +132,12 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
         throw new Error('broken on purpose');
       }),
     );
-    const client = await get(port);
-    await expect(client.resume().toArray()).rejects.toThrow();
+    await expect(readAll(await get(port))).rejects.toThrow();
   });
 
   test('a client that leaves aborts the signal', async () => {
     let stream: EventStream | undefined;
-    const { port } = await listen(
-      serve((opened) => {
-        stream = opened;
-      }),
-    );
+    const { port } = await listen(serve((opened) => void (stream = opened)));
     const client = await get(port);
     await eventually(() => stream !== undefined);
     client.destroy();
@@ -176,11 +147,9 @@ describe.each(Object.entries(TRANSPORTS))('over %s', (_name, { serve, get }) => 
 });
 
 test('HEAD over HTTP/2 ends', async () => {
-  const { serve, get } = TRANSPORTS['http2'] ?? {};
-  const { port } = await listen(serve?.(() => {}) ?? http.createServer());
-  const client = await get?.(port, 'HEAD');
-  client?.resume();
-  if (client) await once(client, 'end');
+  const { serve, get } = TRANSPORTS.http2;
+  const { port } = await listen(serve(() => {}));
+  expect(await readAll(await get(port, 'HEAD'))).toBe('');
 });
 
 test('an HTTP/1.0 client gets a body that the end of the connection ends', async () => {
@@ -234,21 +203,5 @@ describe('under a middleware that wraps res.write and res.end', () => {
     const text = body(await (await listen(app)).send(request('GET', '/', 'Connection: close')).closed);
     expect(bytes).toBe(Buffer.byteLength(text));
     expect(text.match(/straße/g)).toHaveLength(100);
-  });
-
-  test('that compresses, frames still arrive one by one', async () => {
-    const app = express().use(compression({ threshold: 0 }));
-    let stream: EventStream | undefined;
-    app.get('/', (req, res) =>
-      openEventStream(req, res, (opened) => {
-        stream = opened;
-      }),
-    );
-    const client = (await listen(app)).send(request('GET', '/', 'Accept-Encoding: gzip'));
-    for (const data of ['one', 'two']) {
-      await eventually(() => stream !== undefined);
-      stream?.send({ data });
-      await client.until(`data: ${data}\n\n`);
-    }
   });
 });

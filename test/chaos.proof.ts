@@ -81,10 +81,9 @@ test.skipIf(isNginxMissing() || isBrowserMissing())(
         const played = SIDES.map(async (kinds, side) => {
           const random = generator(seed + 2 * round + side);
           for (const kind of random.shuffled<Kind>(kinds)) {
-            const { what, clients = world.clients, happen } = TROUBLES[kind](world, random);
-            const trouble = { what: `${kind} ${what}`, clients, from: Date.now(), to: Infinity };
+            const trouble: Trouble = { what: kind, clients: world.clients, from: Date.now(), to: Infinity };
             troubles.push(trouble);
-            await happen();
+            await TROUBLES[kind](trouble, world, random);
             trouble.to = Date.now();
             await sleep(random.between(0, 500));
           }
@@ -107,93 +106,70 @@ test.skipIf(isNginxMissing() || isBrowserMissing())(
   },
 );
 
-/** Each kind of trouble, and whom it concerns; default: all clients. */
-const TROUBLES: Record<Kind, (world: World, random: Random) => Plan> = {
-  kill({ servers }, random) {
-    const server = random.one(servers);
-    const happen = async (): Promise<void> => {
-      await server.kill();
-      await sleep(random.between(0, 1000));
-      await server.start();
-    };
-    return { what: server.name, happen };
+/** Each kind of trouble. It adds whom it concerns; default: all clients. */
+const TROUBLES: Record<Kind, (trouble: Trouble, world: World, random: Random) => Promise<void>> = {
+  async kill(trouble, { servers }, random) {
+    const server = concerning(random.one(servers), trouble);
+    await server.kill();
+    await sleep(random.between(0, 1000));
+    await server.start();
   },
 
-  terminate({ servers }, random) {
-    const server = random.one(servers);
-    const happen = async (): Promise<void> => {
-      await server.terminate();
-      await server.start();
-    };
-    return { what: server.name, happen };
+  async terminate(trouble, { servers }, random) {
+    const server = concerning(random.one(servers), trouble);
+    await server.terminate();
+    await server.start();
   },
 
-  outage({ servers }, random) {
-    const happen = async (): Promise<void> => {
-      await Promise.all(servers.map((server) => server.kill()));
-      await sleep(random.between(2000, 3000));
-      await Promise.all(servers.map((server) => server.start()));
-    };
-    return { what: 'of both servers', happen };
+  async outage(_trouble, { servers }, random) {
+    await Promise.all(servers.map((server) => server.kill()));
+    await sleep(random.between(2000, 3000));
+    await Promise.all(servers.map((server) => server.start()));
   },
 
-  stop({ servers }, random) {
-    const server = random.one(servers);
-    const happen = async (): Promise<void> => {
-      server.signal('SIGSTOP');
-      await sleep(random.between(1000, 5000));
-      server.signal('SIGCONT');
-    };
-    return { what: server.name, happen };
+  async stop(trouble, { servers }, random) {
+    const server = concerning(random.one(servers), trouble);
+    server.signal('SIGSTOP');
+    await sleep(random.between(1000, 5000));
+    server.signal('SIGCONT');
   },
 
-  cut({ relays }, random) {
-    const relay = random.one(relays);
-    const ending = random.one(['FIN', 'RST'] as const);
-    const happen = async (): Promise<void> => {
-      relay.cut = { share: random.between(0, 1), ending };
-      await sleep(2 * TICK_MS);
-      relay.cut = undefined;
-    };
-    return { what: `by ${ending} ${relay.name}`, happen };
+  async cut(trouble, { relays }, random) {
+    const relay = concerning(random.one(relays), trouble);
+    relay.cut = { share: random.between(0, 1), ending: random.one(['FIN', 'RST'] as const) };
+    trouble.what += ` by ${relay.cut.ending}`;
+    await sleep(2 * TICK_MS);
+    relay.cut = undefined;
   },
 
   // Not for the tabs: all their streams share one HTTP/2 connection, and Chromium takes 20 s to notice that
   // it is dead.
-  freeze({ relays: [, relay] }, random) {
-    const happen = async (): Promise<void> => {
-      relay.cut = { share: random.between(0, 1), ending: 'silence' };
-      await sleep(1500); // longer than the reconnection time: it meets clients after another cut, too
-      relay.cut = undefined;
-    };
-    return { what: relay.name, happen };
+  async freeze(_trouble, { relays: [, relay] }, random) {
+    relay.cut = { share: random.between(0, 1), ending: 'silence' };
+    await sleep(1500); // longer than the reconnection time: it meets clients after another cut, too
+    relay.cut = undefined;
   },
 
-  pause({ tabs }, random) {
-    const tab = random.one(tabs);
-    const happen = async (): Promise<void> => {
-      await tab.page.getByRole('button', { name: 'Pause' }).click();
-      await sleep(random.between(0, 2000));
-      await tab.page.getByRole('button', { name: 'Resume' }).click();
-    };
-    return { what: tab.name, clients: [tab], happen };
+  async pause(trouble, { tabs }, random) {
+    const { page } = concerning(random.one(tabs), trouble);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await sleep(random.between(0, 2000));
+    await page.getByRole('button', { name: 'Resume' }).click();
   },
 
-  offline({ tabs }, random) {
-    const tab = random.one(tabs);
-    const happen = async (): Promise<void> => {
-      await tab.page.context().setOffline(true);
-      await sleep(random.between(0, 4000));
-      await tab.page.context().setOffline(false);
-    };
-    return { what: tab.name, clients: [tab], happen };
+  async offline(trouble, { tabs }, random) {
+    const { page } = concerning(random.one(tabs), trouble);
+    await page.context().setOffline(true);
+    await sleep(random.between(0, 4000));
+    await page.context().setOffline(false);
   },
 };
 
-interface Plan {
-  what: string;
-  clients?: readonly Client[];
-  happen(): Promise<unknown>;
+/** Notes what a trouble concerns: a tab's are its own, all others may be anybody's. */
+function concerning<One extends { name: string }>(one: One, trouble: Trouble): One {
+  trouble.what += ` ${one.name}`;
+  if ('page' in one) trouble.clients = trouble.clients.filter(({ name }) => name === one.name);
+  return one;
 }
 
 /** Throws unless a client was shown 1, 2, 3, …, N, and N is plausible. Returns its longest silence, ms. */

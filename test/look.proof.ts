@@ -1,14 +1,10 @@
-import { join } from 'node:path';
 import axe from 'axe-core';
-import express from 'express';
-import { createServer } from 'vite';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { createApp } from '../server/app.ts';
+import { describe, expect, test } from 'vitest';
 import { lastEventId } from '../server/eventStream.ts';
 import { isBrowserMissing, untilShown } from './support/browser.ts';
 import { builtPage, serve, ticking } from './support/builtPage.ts';
 import { rows, shown, untilStatus, upTo } from './support/shown.ts';
-import { listen, serverProcess } from './support/testServer.ts';
+import { serverProcess } from './support/testServer.ts';
 
 /** A number of as many digits as a count reaches in three thousand years. */
 const FAR = 99_999_999_999;
@@ -182,23 +178,5 @@ describe.skipIf(isBrowserMissing())('the look of the page', () => {
     await press('Enter');
     await untilStatus(page, /^No connection/);
     expect(await page.locator(':focus').innerText()).toBe('Try now');
-  });
-
-  test('has one row for a response under StrictMode, which mounts twice in development', async () => {
-    const vite = await createServer({
-      configFile: false,
-      root: join(import.meta.dirname, '..', 'client'),
-      server: { middlewareMode: true, hmr: false, ws: false },
-      logLevel: 'error',
-    });
-    onTestFinished(() => vite.close());
-    const { port } = await listen(
-      express()
-        .use(createApp({ tickMs: 100 }).app)
-        .use(vite.middlewares),
-    );
-    const { page } = await open(`http://127.0.0.1:${port}`);
-    await untilShown(page, 3);
-    expect(await rows(page)).toEqual([expect.stringMatching(/^GET \/count 1 2 3.* still open$/)]);
   });
 });

@@ -60,7 +60,7 @@ test('a subscription keeps its promises in every life: one connection, in order,
     await fc.asyncModelRun(() => ({ model: world, real: world }), commands);
     await world.end();
   });
-  await fc.assert(life, { numRuns: 200 * times, seed });
+  await fc.assert(life, { numRuns: 100 * times, seed });
 });
 
 test.each(TROUBLES)('an hour of %j costs at most 300 GET, and a HEAD for each refusal', async (behaviour) => {

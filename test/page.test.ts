@@ -7,9 +7,10 @@ import { eventually, serverProcess } from './support/testServer.ts';
 describe.skipIf(isBrowserMissing())('the built page', () => {
   const { open } = builtPage();
 
-  test('shows no number, then 1, 2, 3, the latest message with a word on each line, and nothing complains', async () => {
-    const { page, complaints } = await open(await ticking(1000));
-    expect(await page.getByRole('timer').textContent()).toBe('');
+  test('shows 1, 2, 3, the latest message with a word on each line, and nothing complains', async () => {
+    const frames = upTo(3).map((n) => `id: ${n}\ndata: ${n}\n\n`);
+    const url = await serve((_req, res) => void res.type('text/event-stream').write(frames.join('')));
+    const { page, complaints } = await open(url);
     await untilShown(page, 3);
     expect(await shown(page)).toEqual([1, 2, 3]);
     expect(await page.getByRole('status').textContent()).toBe('Open');
@@ -64,11 +65,12 @@ describe.skipIf(isBrowserMissing())('the built page', () => {
     await untilStatus(page, /^Went on after \d+\.$/);
   });
 
-  test('says what the server answers, tries again at once when it is told to, and takes a refusal for final', async () => {
+  test('shows no number, says what the server answers, tries again at once when it is told to, and takes a refusal for final', async () => {
     let status = 503;
     const url = await serve((_req, res) => res.set('Retry-After', '600').sendStatus(status));
     const { page } = await open(url);
     await untilStatus(page, /^No connection\. Next attempt in \d{3} s\. The server answered 503\.$/);
+    expect(await page.getByRole('timer').textContent()).toBe('');
     status = 401;
     await page.getByRole('button', { name: 'Try now' }).click();
     await untilStatus(page, /^Closed\. The server answered 401\.$/);

@@ -11,6 +11,7 @@ const STREAM = 'server/eventStream.ts';
 const STREAM_TEST = 'server/eventStream.test.ts';
 const APP = 'server/app.ts';
 const APP_TEST = 'server/app.test.ts';
+const WIRE_TEST = 'server/wire.test.ts';
 const MAIN = 'server/main.ts';
 const SHUT_DOWN_TEST = 'server/shutDown.test.ts';
 const SUBSCRIBE = 'client/subscribe.ts';
@@ -56,7 +57,7 @@ const PITFALLS: Pitfall[] = [
     STREAM_TEST, 'that loops over ready() lets others have their turn'],
   ['Every reconnect starts at 1',
     APP, 'count(Number(id) + 1,', 'count(1,',
-    APP_TEST, 'goes on after'],
+    WIRE_TEST, 'it goes on after'],
   ['A line end in an id injects messages',
     STREAM, '/^(?! )\\P{Cc}+(?<! )$/u', '/./',
     STREAM_TEST, 'as an id or an event'],
@@ -73,14 +74,14 @@ const PITFALLS: Pitfall[] = [
     STREAM, 'await result.then(', 'void result.then(',
     STREAM_TEST, 'that rejects is logged once, and cut off so that nobody takes it for the end'],
   ['Pipelined requests mix two answers',
-    STREAM, 'if (res.socket) queueMicrotask(start);', 'if (true) queueMicrotask(start);',
+    STREAM, 'if (res.socket)', 'if (true)',
     STREAM_TEST, 'are answered in turn, the stream after what came before it'],
   ['Files asked for behind a stream stay open when the client goes',
     'server/page.ts', '    waitForTurn,', '',
     'server/page.test.ts', 'a stream open no file that outlives their client'],
   ['HEAD never ends',
     STREAM, "req.method === 'HEAD'", 'false',
-    APP_TEST, 'HEAD gets the headers and ends'],
+    APP_TEST, 'ends the answer to HEAD, and starts nothing'],
   ['Other origins can not read Retry-After',
     APP, ", 'Access-Control-Expose-Headers': 'Retry-After'", '',
     APP_TEST, 'beyond the cap get 503 and Retry-After, until a place is free'],
@@ -101,31 +102,31 @@ const PITFALLS: Pitfall[] = [
     APP_TEST, 'ends every stream after a reconnection time of its own'],
   ['After a crash all clients return at once',
     STREAM, ' * (0.5 + Math.random())', '',
-    APP_TEST, 'gives each connection a reconnection time of its own'],
+    WIRE_TEST, 'a reconnection time comes first, of its own for each connection'],
   ['One 502 closes an EventSource for good',
     SUBSCRIBE, 'if (source.readyState === CLOSED) return ask(event);', '',
-    SUBSCRIBE_TEST, 'comes back with ?lastEventId= when the browser has given up after'],
+    PAGE_TEST, 'comes back with ?lastEventId= when the browser has given up after'],
   ['A refusal that will not pass is asked for again and again',
     SUBSCRIBE, "if (isFinal(code)) return enter({ state: 'closed', status: code });", '',
     SUBSCRIBE_TEST, ', after two requests'],
   ['A dead network is asked why it refuses',
     SUBSCRIBE, "if (!isFirst || typeof url !== 'string') return fail();", 'return ask(event);',
-    SUBSCRIBE_TEST, 'backs off from a server that can not be reached, and sends it no HEAD'],
+    PAGE_TEST, 'backs off from a server that can not be reached, and sends it no HEAD'],
   ['A dead connection raises no error',
     SUBSCRIBE, 'if (lookedAt - heardAt >= patienceMs) {', 'if (false) {',
     SUBSCRIBE_TEST, 'replaces a connection that has been silent for too long'],
   ['The watchdog ends a connection that speaks',
     SUBSCRIBE, 'heard();\n      patienceMs', 'patienceMs',
-    SUBSCRIBE_TEST, 'keeps a connection on which something is heard in time'],
+    SUBSCRIBE_TEST, 'keeps a connection on which something is heard in time, by default 40 s'],
   ['Back from sleep or offline, the page waits',
     SUBSCRIBE, "else if (type !== 'visibilitychange' || !isHidden()) wake();", '',
-    PAGE_TEST, 'does not wait for the backoff at'],
+    SUBSCRIBE_TEST, 'does not wait for the backoff at'],
   ['A page that is left keeps its connection',
     SUBSCRIBE, "type === 'pagehide' || ", '',
-    PAGE_TEST, 'is paused without a connection from pagehide to pageshow'],
+    SUBSCRIBE_TEST, 'is paused without a connection from pagehide to pageshow'],
   ['A hidden page connects, though told not to',
     SUBSCRIBE, 'if (pauseWhenHidden && isHidden()) return suspend();', '',
-    PAGE_TEST, 'makes no connection in a hidden page, if asked to'],
+    SUBSCRIBE_TEST, 'makes no connection in a hidden page, if asked to'],
   ['A finished stream is asked for again and again',
     SUBSCRIBE, "if (message.type === END_EVENT) enter({ state: 'closed' });", '',
     SUBSCRIBE_TEST, 'is closed for good by the event that ends the stream'],
@@ -137,12 +138,12 @@ const PITFALLS: Pitfall[] = [
     HOOK_TEST, 'calls the newest handler, and a new one makes no new connection'],
   ['The status of the old stream is told to the new URL',
     HOOK, 'if (shown.current !== stream) shown.current.follow();', '',
-    HOOK_TEST, 'never tells the onStatus of another URL what becomes of the old stream'],
+    HOOK_TEST, 'hands no end of the old stream on to another URL'],
 ];
 
 let folder: string;
 beforeAll(async () => {
-  folder = await copyProject('test', 'dist');
+  folder = await copyProject('test', 'examples', 'dist');
 });
 afterAll(() => rm(folder, { recursive: true, maxRetries: 5 }));
 

@@ -35,19 +35,6 @@ beforeAll(() => {
   execSync('npm install --no-package-lock --no-audit --no-fund --legacy-peer-deps', { cwd: folder });
 });
 
-test('the rules of React’s hooks, as eslint-plugin-react-hooks recommends them, find nothing', async () => {
-  const config = `
-    import hooks from '${installed('eslint-plugin-react-hooks/index.js')}';
-    import { parser } from '${installed('typescript-eslint/dist/index.js')}';
-    export default [{ files: ['**/*.tsx', '**/*.ts'], languageOptions: { parser }, ...hooks.configs.flat['recommended-latest'] }];`;
-  const path = join(await temporaryFolder(), 'eslint.config.mjs');
-  await writeFile(path, config);
-  const files = ['client/*.ts', 'client/*.tsx', 'test/react/*.tsx'];
-  const command = [installed('eslint/bin/eslint.js'), '--config', path, '--max-warnings', '0', ...files];
-  const { stdout, stderr } = spawnSync(process.execPath, command, { encoding: 'utf8' });
-  expect(stdout + stderr).toBe('');
-});
-
 test.each(Object.keys(KINDS))('%s renders the hook on the server, without a warning', async (kind) => {
   const { stdout, stderr } = await render(kind);
   expect(stderr).toBe('');

@@ -6,7 +6,10 @@ import packageJson from '../../package.json' with { type: 'json' };
 
 const projectFolder = join(import.meta.dirname, '..', '..');
 
-const START = [process.execPath, ...packageJson.scripts.start.split(' ').slice(1)];
+/** What bundles.ts made. */
+export const bundlesFolder = process.env['TEST_BUNDLES'];
+
+const START = packageJson.scripts.start.split(' ').slice(1);
 const TSX = 'node_modules/tsx/dist/cli.mjs';
 const DEV = [process.execPath, TSX, ...packageJson.scripts.dev.split(' ').slice(1)];
 
@@ -93,15 +96,21 @@ export async function ended(child: ChildProcess, output: () => string): Promise<
   return { code: child.exitCode, signal: child.signalCode, output: output() };
 }
 
-/** Starts the server as `npm start` does, on a free port unless `PORT` is given; waits until it listens. */
+/** Starts the server on a free port unless `PORT` is given; waits until it listens. */
 export function startServer(env: NodeJS.ProcessEnv = {}, folder?: string): Promise<ServerProcess> {
-  return listening(launch(START, { env: { PORT: '0', ...env }, folder }));
+  return listening(launchServer(env, folder));
 }
 
-/** Runs `server/main.ts` to its end, for settings with which it must not start. */
+/** Runs the server to its end, for settings with which it must not start. */
 export function runServer(env: NodeJS.ProcessEnv, folder?: string): Promise<Ended> {
-  const { child, output } = launch(START, { env, folder });
+  const { child, output } = launchServer(env, folder);
   return ended(child, output);
+}
+
+/** Starts the server of a folder that bundles.ts made, or as `npm start` does where there is none, as in proofs. */
+function launchServer(env: NodeJS.ProcessEnv, folder = bundlesFolder): Launched {
+  const command = folder === undefined ? START : [join(folder, 'server', 'main.js')];
+  return launch([process.execPath, ...command], { env: { PORT: '0', ...env } });
 }
 
 /** Starts the server as `npm run dev` does, on a free port, and waits until it listens. */

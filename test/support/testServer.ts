@@ -1,11 +1,19 @@
 import { once } from 'node:events';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
 import { connect, type Server, type Socket } from 'node:net';
-import { onTestFinished, vi } from 'vitest';
-import { startServer, type ServerProcess } from './processes.ts';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { bundlesFolder, startServer, type ServerProcess } from './processes.ts';
 
 /** When nothing has come for so long, on however busy a machine, nothing will. */
 const IN_VAIN_MS = 15_000;
+
+const LOOK_EVERY_MS = 5;
+
+/** Texts that tests wait for are shorter. */
+const LONGEST_WANTED = 5000;
 
 const { setTimeout, clearTimeout } = globalThis; // the real ones, also where a test fakes them
 
@@ -48,25 +56,39 @@ export async function listen(listener: RequestListener | Server): Promise<TestSe
   return { server, port, send: (text) => send(port, text) };
 }
 
-/** Starts the server as `npm start` does, on a free port unless `PORT` is given; it ends with the test. */
-export async function serverProcess(env?: NodeJS.ProcessEnv): Promise<ServerProcess> {
-  const server = await startServer(env);
+/** Starts the server on a free port unless `PORT` is given; it ends with the test. */
+export async function serverProcess(env?: NodeJS.ProcessEnv, folder?: string): Promise<ServerProcess> {
+  const server = await startServer(env, folder);
   onTestFinished(server.stop);
   return server;
 }
 
-/** Waits until a condition holds, and returns what it gave. In vain, the error says what `arrived` instead. */
+/** Copies the server that bundles.ts made, with another text, to a folder that is removed after the test. */
+export async function editServer(edit: (text: string) => string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'server-'));
+  onTestFinished(() => rm(folder, { recursive: true, maxRetries: 5 }));
+  await cp(bundlesFolder ?? '', folder, { recursive: true });
+  const path = join(folder, 'server', 'main.js');
+  await writeFile(path, edit(await readFile(path, 'utf8')));
+  return folder;
+}
+
+/**
+ * Waits until a condition holds, and returns what it gave. A faked clock stands still meanwhile. In vain, the error
+ * says what `arrived` instead.
+ */
 export async function eventually<Value>(
   condition: () => Value | Promise<Value>,
   arrived: () => unknown = () => 'no more',
-): ReturnType<typeof vi.waitUntil<Value>> {
-  try {
-    return await vi.waitUntil(condition, { timeout: IN_VAIN_MS, interval: 5 });
-  } catch (error) {
-    if (!/Timed out in waitUntil/.test(String(error))) throw error;
-    throw inVain(String(condition), arrived());
+): Promise<Exclude<Value, Falsy>> {
+  for (let waited = 0; waited < IN_VAIN_MS; waited += LOOK_EVERY_MS) {
+    const value = await condition();
+    if (value) return value as Exclude<Value, Falsy>;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
+  throw inVain(String(condition), arrived());
 }
+type Falsy = false | 0 | '' | null | undefined;
 
 function inVain(wanted: unknown, arrived: unknown): Error {
   const found = JSON.stringify(arrived)?.slice(-2000);
@@ -77,7 +99,11 @@ function inVain(wanted: unknown, arrived: unknown): Error {
 export function send(port: number, text: string): Connection {
   const socket = connect(port, '127.0.0.1');
   let received = '';
-  socket.setEncoding('utf8').on('data', (chunk: string) => (received += chunk));
+  let newest = ''; // after each chunk of a long answer a look at all of it would take seconds
+  socket.setEncoding('utf8').on('data', (chunk: string) => {
+    received += chunk;
+    newest = newest.slice(-LONGEST_WANTED) + chunk;
+  });
   socket.on('error', () => {}); // a reset is one of the ways to close; 'close' follows
   socket.write(text);
   onTestFinished(() => void socket.destroy());
@@ -99,8 +125,11 @@ export function send(port: number, text: string): Connection {
   return {
     socket,
     received: () => received,
-    until: (wanted) =>
-      wait(wanted, () => (typeof wanted === 'string' ? received.includes(wanted) : wanted.test(received))),
+    until(wanted) {
+      if (typeof wanted !== 'string') return wait(wanted, () => wanted.test(received));
+      if (received.includes(wanted)) return Promise.resolve(received);
+      return wait(wanted, () => newest.includes(wanted));
+    },
     get closed() {
       return wait('the end of the connection', () => socket.closed);
     },
