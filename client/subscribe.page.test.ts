@@ -2,7 +2,7 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { answer, asked, inTurn, pageOr, stream } from '../test/support/answers.ts';
-import { isBrowserMissing, launchBrowser } from '../test/support/browser.ts';
+import { isBrowserMissing, launchBrowser, POLLING } from '../test/support/browser.ts';
 import { eventually, listen } from '../test/support/testServer.ts';
 import type { Status, SubscribeOptions, Subscription } from './subscribe.ts';
 
@@ -205,10 +205,10 @@ describe.skipIf(isBrowserMissing())('in a browser a subscription', () => {
 });
 
 async function untilState(page: Page, state: string): Promise<void> {
-  await page.waitForFunction((wanted) => window.statuses.at(-1)?.state === wanted, state);
+  await page.waitForFunction((wanted) => window.statuses.at(-1)?.state === wanted, state, POLLING);
 }
 
 async function untilMessages(page: Page, n: number): Promise<Window['messages']> {
-  await page.waitForFunction((wanted) => window.messages.length >= wanted, n);
+  await page.waitForFunction((wanted) => window.messages.length >= wanted, n, POLLING);
   return page.evaluate(() => window.messages);
 }

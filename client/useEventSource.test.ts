@@ -1,12 +1,15 @@
 import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pageOr } from '../test/support/answers.ts';
-import { isBrowserMissing, launchBrowser } from '../test/support/browser.ts';
-import { eventually, listen } from '../test/support/testServer.ts';
+import { isBrowserMissing, launchBrowser, POLLING } from '../test/support/browser.ts';
+import { eventually } from '../test/support/testServer.ts';
 
 type Hook = Window['hook'];
+
+const PAGE = '<!doctype html><body></body><script type="module" src="/hook.js"></script>';
 
 const NUMBERS = Array.from({ length: 100 }, (_, i) => String(i + 1));
 const HUNDRED = NUMBERS.map((n) => `id: ${n}\ndata: ${n}\n\n`).join('');
@@ -14,30 +17,36 @@ const HUNDRED = NUMBERS.map((n) => `id: ${n}\ndata: ${n}\n\n`).join('');
 describe.skipIf(isBrowserMissing())('useEventSource', () => {
   let browser: Browser;
   let page: Page;
-  let requests: IncomingMessage[];
-  let streams: ServerResponse[];
+  let requests: IncomingMessage[] = [];
+  let streams: ServerResponse[] = [];
+  let server: Server;
   beforeAll(async () => {
+    server = createServer(pageOr(PAGE, answer)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
     browser = await launchBrowser();
     page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   });
-  afterAll(() => browser.close());
+  afterAll(async () => {
+    await browser.close();
+    server.close();
+  });
 
-  /** Opens a page with one subscriber under StrictMode, and forgets what was asked so far. The test is its server. */
+  function answer(req: IncomingMessage, res: ServerResponse): void {
+    requests.push(req);
+    if (req.url === '/settle') return void res.end();
+    const open = streams;
+    open.push(res);
+    res.once('close', () => open.splice(open.indexOf(res), 1));
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('retry: 50\n\n');
+  }
+
+  /** Mounts one subscriber under StrictMode, and forgets what was asked so far. The test is its server. */
   async function mount(given: Partial<Hook> = {}): Promise<void> {
+    await page.evaluate(() => window.hook?.unmount());
+    await settle();
     [requests, streams] = [[], []];
-    const html = `<!doctype html><body>
-      <script>Math.random = () => 0.1; window.given = ${JSON.stringify(given)};</script>
-      <script type="module" src="/hook.js"></script>`;
-    const { port } = await listen(
-      pageOr(html, (req, res) => {
-        requests.push(req);
-        if (req.url === '/settle') return res.end();
-        streams.push(res);
-        res.once('close', () => streams.splice(streams.indexOf(res), 1));
-        return res.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('retry: 50\n\n');
-      }),
-    );
-    await page.goto(`http://127.0.0.1:${port}/`);
+    await page.evaluate((values) => window.mount(values), given);
     await until(given.enabled === false ? 'paused' : 'open');
     await settle();
     await eventually(() => streams.length === (given.enabled === false ? 0 : 1)); // StrictMode's first one has gone
@@ -61,11 +70,11 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
   }
 
   async function until(state: string): Promise<void> {
-    await page.waitForFunction((wanted) => window.hook?.status.state === wanted, state);
+    await page.waitForFunction((wanted) => window.hook?.status.state === wanted, state, POLLING);
   }
 
   async function received(n: number): Promise<string[]> {
-    await page.waitForFunction((wanted) => window.hook.received.length >= wanted, n);
+    await page.waitForFunction((wanted) => window.hook.received.length >= wanted, n, POLLING);
     return page.evaluate(() => window.hook.received);
   }
 

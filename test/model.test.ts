@@ -99,6 +99,7 @@ class World {
       toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'],
     });
     const random = generator(given.seed);
+    vi.restoreAllMocks(); // a spy keeps all of its calls
     vi.spyOn(Math, 'random').mockImplementation(() => random.between(0, 1));
     const world = this; // oxlint-disable-line typescript/no-this-alias
     vi.stubGlobal('document', {

@@ -59,8 +59,8 @@ interface Hook {
 
 declare global {
   interface Window {
-    /** What of `hook` is another from the first render on. */
-    given?: Partial<Hook>;
+    /** Mounts a subscriber; `given` is what of `hook` is another from the first render on. */
+    mount: (given: Partial<Hook>) => void;
     hook: Hook;
   }
 }
@@ -104,39 +104,42 @@ globalThis.EventSource = class extends EventSource {
   }
 };
 
-const root = createRoot(document.body);
 function nothing(): void {}
-window.hook = {
-  url: '/stream',
-  label: 'first',
-  enabled: true,
-  lastEventId: undefined,
-  isAsked: false,
-  isHidden: false,
-  isFlushed: false,
-  render() {
-    root.render(
-      <StrictMode>
-        <Suspense fallback="waiting">
-          <Activity mode={window.hook.isHidden ? 'hidden' : 'visible'}>
-            <Subscriber />
-          </Activity>
-          <Pending />
-        </Suspense>
-      </StrictMode>,
-    );
-  },
-  unmount: () => root.unmount(),
-  status: { state: 'connecting' },
-  pause: nothing,
-  resume: nothing,
-  drop: nothing,
-  actions: new Set(),
-  sources: [],
-  mounts: 0,
-  told: [],
-  received: [],
-  commits: [],
-  ...window.given,
+window.mount = (given) => {
+  Math.random = () => 0.1;
+  const root = createRoot(document.body);
+  window.hook = {
+    url: '/stream',
+    label: 'first',
+    enabled: true,
+    lastEventId: undefined,
+    isAsked: false,
+    isHidden: false,
+    isFlushed: false,
+    render() {
+      root.render(
+        <StrictMode>
+          <Suspense fallback="waiting">
+            <Activity mode={window.hook.isHidden ? 'hidden' : 'visible'}>
+              <Subscriber />
+            </Activity>
+            <Pending />
+          </Suspense>
+        </StrictMode>,
+      );
+    },
+    unmount: () => root.unmount(),
+    status: { state: 'connecting' },
+    pause: nothing,
+    resume: nothing,
+    drop: nothing,
+    actions: new Set(),
+    sources: [],
+    mounts: 0,
+    told: [],
+    received: [],
+    commits: [],
+    ...given,
+  };
+  window.hook.render();
 };
-window.hook.render();
