@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { Handlers, Status, Subscription } from '../../client/subscribe.ts';
 import { lastEventId, openEventStream } from '../../server/eventStream.ts';
 import { isBrowserMissing, launchBrowser } from '../../test/support/browser.ts';
-import { hide } from '../../test/support/testPage.ts';
 import { eventually, listen } from '../../test/support/testServer.ts';
 
 declare global {
@@ -305,4 +304,15 @@ async function expectWhole(pages: Page[], first?: number): Promise<void> {
     const start = first ?? numbers[0] ?? NaN;
     expect(numbers).toEqual(Array.from(numbers, (_, index) => start + index));
   }
+}
+
+/** Tells the page that it is hidden, or visible again: headless browsers show every tab all the time. */
+async function hide(page: Page, hidden: boolean): Promise<void> {
+  await page.evaluate(
+    (state) => {
+      Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+    },
+    hidden ? 'hidden' : 'visible',
+  );
 }
