@@ -39,10 +39,10 @@ export function createApp(options: AppOptions = {}): { app: Express; drain(): vo
   const route = app.route('/count').all(cors({ origin: corsOrigin, methods: ['GET', 'HEAD'] }));
   route.get((req, res) => {
     const id = lastEventId(req);
-    // Numbers are exact up to 2^53, so this leaves room to count on. Without an id, '' counts as 0.
-    if (!/^\d*$/.test(id) || Number(id) >= 2 ** 52) {
+    const first = Number(id) + 1; // without an id, '' counts as 0
+    if (!/^\d*$/.test(id) || !Number.isSafeInteger(first)) {
       const found = JSON.stringify(id.slice(0, 80));
-      return refuse(res, 400, `last event ID: expected a whole number below 2^52, found ${found}`);
+      return refuse(res, 400, `last event ID: expected a whole number below 2^53 - 1, found ${found}`);
     }
     if (draining || streams.size >= maxConnections) {
       res.set({ 'Retry-After': '1', 'Access-Control-Expose-Headers': 'Retry-After' });
@@ -51,7 +51,7 @@ export function createApp(options: AppOptions = {}): { app: Express; drain(): vo
     openEventStream(req, res, startCounter, { heartbeatMs: HEARTBEAT_MS });
 
     function startCounter(stream: EventStream): () => void {
-      const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
+      const stop = count(first, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
       if (draining || streams.size > maxConnections) askToReconnect(stream); // a pipelined one may have waited since the check
       return () => {

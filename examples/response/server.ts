@@ -17,12 +17,13 @@ app.get('/health', (c) => c.json({ status: 'ok', connections: streams.size }, 20
 app.use('/count', cors({ origin: '*', allowMethods: ['GET', 'HEAD'] }));
 app.get('/count', (c) => {
   const id = lastEventId(c.req.raw);
-  if (!/^\d*$/.test(id) || Number(id) >= 2 ** 52) {
+  const first = Number(id) + 1;
+  if (!/^\d*$/.test(id) || !Number.isSafeInteger(first)) {
     const found = JSON.stringify(id.slice(0, 80));
-    return c.text(`last event ID: expected a whole number below 2^52, found ${found}\n`, 400, NO_STREAM);
+    return c.text(`last event ID: expected a whole number below 2^53 - 1, found ${found}\n`, 400, NO_STREAM);
   }
   return eventStreamResponse(c.req.raw, (stream) => {
-    const stop = count(Number(id) + 1, tickMs, (n) => stream.send({ id: n, data: n }));
+    const stop = count(first, tickMs, (n) => stream.send({ id: n, data: n }));
     streams.add(stream);
     return () => {
       stop();
