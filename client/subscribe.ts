@@ -189,6 +189,7 @@ export function subscribe<E extends EventData<E> = Events>(
     let lookedAt = 0;
     let heardAt = performance.now();
     let heardDate = Date.now(); // unlike performance.now(), it advances while the machine sleeps
+    let seenDate = heardDate; // at the last look
     let isLeft = false;
     attach = listenToHandlers;
     attach();
@@ -218,7 +219,7 @@ export function subscribe<E extends EventData<E> = Events>(
     }
 
     function receive(message: MessageEvent<string>): void {
-      heard();
+      heardDate = Date.now();
       patienceMs = staleAfterMs;
       lastEventId = message.lastEventId || lastEventId;
       try {
@@ -228,15 +229,10 @@ export function subscribe<E extends EventData<E> = Events>(
       }
     }
 
-    function heard(): void {
-      heardAt = performance.now();
-      heardDate = Date.now();
-    }
-
     function opened(): void {
       if (status.state === 'open') return; // the server sent an event named `open`
-      heard();
-      openedAt = heardAt;
+      heardDate = Date.now();
+      openedAt = performance.now();
       setStatus({ state: 'open' });
     }
 
@@ -250,7 +246,10 @@ export function subscribe<E extends EventData<E> = Events>(
     }
 
     function watch(): void {
-      if (status.state === 'open' && performance.now() - openedAt >= STEADY_AFTER_MS) attempt = 0;
+      const now = performance.now();
+      if (status.state === 'open' && now - openedAt >= STEADY_AFTER_MS) attempt = 0;
+      if (heardDate !== seenDate) heardAt = now; // not at each message: reading this clock is slow
+      seenDate = heardDate;
       // Up to the last look, not to now: Firefox runs a late timer before the events that are pending.
       if (lookedAt - heardAt >= patienceMs) {
         patienceMs = Math.min(2 * patienceMs, MAX_PATIENCE * staleAfterMs);
@@ -258,7 +257,7 @@ export function subscribe<E extends EventData<E> = Events>(
       }
       // Firefox closes it without a word when a navigation turns out to be a download.
       if (source.readyState === CLOSED) return fail();
-      lookedAt = performance.now();
+      lookedAt = now;
     }
   }
 
