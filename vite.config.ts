@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     root: import.meta.dirname,
     include: ['{server,client,test}/**/*.test.ts'],
-    globalSetup: ['test/support/bundles.ts', 'test/support/oneBrowser.ts'],
+    globalSetup: ['test/support/bundles.ts', 'test/support/browser.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 3, // also on one core: many tests wait for clocks

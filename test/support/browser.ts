@@ -59,7 +59,7 @@ export async function untilShown(page: Page, n: number): Promise<void> {
   );
 }
 
-/** Where the tests' shared browser listens: see oneBrowser.ts. */
+/** Where the tests' shared browser listens. */
 const ENDPOINT = 'TEST_BROWSER';
 
 /** Starts the browser, headless, or connects to the tests' shared one. The caller closes it. */
@@ -69,8 +69,9 @@ export function launchBrowser(options?: LaunchOptions): Promise<Browser> {
   return chromium.launch({ ...launchOptions(), ...options });
 }
 
-/** Starts one browser for all test files. Returns what stops it. */
-export async function shareBrowser(): Promise<() => Promise<void>> {
+/** Vitest's global set-up: starts one browser for all test files, where there is one. Returns what stops it. */
+export async function setup(): Promise<(() => Promise<void>) | undefined> {
+  if (browserPath === undefined) return undefined;
   const server = await chromium.launchServer(launchOptions());
   process.env[ENDPOINT] = server.wsEndpoint();
   return () => server.close();

@@ -1,4 +1,5 @@
 import { get, type ClientRequest } from 'node:http';
+import { createParser } from 'eventsource-parser';
 
 /** A message as it came. */
 export interface Received {
@@ -28,7 +29,13 @@ export function startReader(url: string, firstId = '', headers: Record<string, s
   let timer: NodeJS.Timeout | undefined;
 
   function connect(): void {
-    let rest = '';
+    const parser = createParser({
+      onEvent({ event = 'message', id = lastId, data }) {
+        lastId = id;
+        if (event !== 'heartbeat') received.push({ event, id, data });
+        if (event === 'end') leave();
+      },
+    });
     const current = get(url, {
       agent: false,
       headers: lastId === '' ? headers : { ...headers, 'Last-Event-ID': lastId },
@@ -41,22 +48,8 @@ export function startReader(url: string, firstId = '', headers: Record<string, s
     current.on('response', (response) => {
       response.on('error', () => {});
       if (response.statusCode !== 200) return void response.resume();
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        const blocks = (rest + chunk).split('\n\n');
-        rest = blocks.pop() ?? '';
-        for (const block of blocks) take(block);
-      });
+      response.setEncoding('utf8').on('data', (chunk: string) => parser.feed(chunk));
     });
-  }
-
-  function take(block: string): void {
-    const fields = block.split('\n').map((line) => /^(\w+): ?(.*)$/.exec(line) ?? []);
-    const value = (name: string): string | undefined => fields.find(([, field]) => field === name)?.[2];
-    const data = value('data');
-    lastId = value('id') ?? lastId;
-    const event = value('event') ?? 'message';
-    if (data !== undefined && event !== 'heartbeat') received.push({ event, id: lastId, data });
-    if (event === 'end') leave();
   }
 
   function leave(): void {

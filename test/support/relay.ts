@@ -1,6 +1,5 @@
-import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { onTestFinished } from 'vitest';
+import { listen } from './testServer.ts';
 
 /** Passes TCP connections on, until it is told to cut. */
 export interface Relay {
@@ -15,11 +14,8 @@ export interface Relay {
 
 /** Starts a relay to `target`, a port of 127.0.0.1. It ends with the test. */
 export async function startRelay(target: number, name: string): Promise<Relay> {
-  const clients = new Set<Socket>();
   const server = createServer({ noDelay: true }, (client) => {
     const upstream = connect({ port: target, host: '127.0.0.1', noDelay: true });
-    clients.add(client);
-    client.on('close', () => clients.delete(client));
     leaveTogether(client, upstream);
     client.on('data', (chunk) => void upstream.write(chunk));
     upstream.on('data', (chunk: Buffer) => {
@@ -31,15 +27,8 @@ export async function startRelay(target: number, name: string): Promise<Relay> {
         if (ending === 'RST') client.resetAndDestroy();
       });
     });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
-  const relay: Relay = { name, port: address.port, cut: undefined };
-  onTestFinished(() => {
-    server.close();
-    for (const client of clients) client.destroy();
   });
+  const relay: Relay = { name, port: (await listen(server)).port, cut: undefined };
   return relay;
 }
 
