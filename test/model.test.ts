@@ -19,8 +19,7 @@ interface Refusal {
   retryAfterS?: number;
   /** What HEAD gets. Default: the same. */
   head?: number;
-  /** How long HEAD takes. Default: as long as GET. */
-  headMs?: number;
+  isHeadSilent?: boolean;
 }
 
 const TROUBLES: Behaviour[] = [
@@ -30,7 +29,7 @@ const TROUBLES: Behaviour[] = [
   { status: 503 },
   { status: 503, retryAfterS: 7 },
   { status: 500, head: 405 },
-  { status: 502, headMs: 60_000 },
+  { status: 502, isHeadSilent: true },
 ];
 
 /** What is settled before a life begins. */
@@ -212,7 +211,7 @@ class World extends EventTarget {
     try {
       await new Promise((resolve, reject) => {
         signal.addEventListener('abort', reject);
-        setTimeout(resolve, answer.headMs ?? latency());
+        if (!answer.isHeadSilent) setTimeout(resolve, latency());
       });
     } finally {
       this.asking -= 1;
