@@ -48,48 +48,45 @@ for (const { name, missing, open, isKept } of BROWSERS) {
     async () => {
       const server = await serverProcess({ TICK_MS });
       const tab = await open();
-      const status = (): Promise<unknown> =>
-        tab.evaluate(`document.querySelector('[role=status]').dataset.state`);
+      const until = (expression: string): Promise<unknown> => eventually(() => tab.evaluate(expression));
+      const untilState = (state: string): Promise<unknown> =>
+        until(`document.querySelector('[role=status]').dataset.state === '${state}'`);
       const press = (button: string): Promise<unknown> =>
         tab.evaluate(
           `[...document.querySelectorAll('button')].find((b) => b.textContent === '${button}').click()`,
         );
       const connections = async (): Promise<unknown> => (await fetch(`${server.url}/health`)).json();
 
-      /** Waits for five more numbers, each of which follows the one before. */
-      async function counts(): Promise<void> {
-        await eventually(() => tab.evaluate(RECORD));
-        const before = Number(await tab.evaluate('shown.length'));
-        await eventually(async () => Number(await tab.evaluate('shown.length')) >= before + 5);
-        const shown = JSON.parse(String(await tab.evaluate('JSON.stringify(shown)')));
-        expect(shown).toEqual(shown.map((_: number, i: number) => shown[0] + i));
+      /** Waits for five more numbers, each of which follows the one before. Returns the last. */
+      async function counts(): Promise<number> {
+        await until(RECORD);
+        await until(`shown.length >= ${Number(await tab.evaluate('shown.length')) + 5}`);
+        const [first, ...more] = JSON.parse(String(await tab.evaluate('JSON.stringify(shown)')));
+        expect(more).toEqual(more.map((_: number, i: number) => first + 1 + i));
+        return more.at(-1);
       }
 
       await tab.goto(server.url);
       await counts();
 
       await server.stop();
-      await eventually(async () => (await status()) === 'reconnecting');
+      await untilState('reconnecting');
       await serverProcess({ TICK_MS, PORT: String(server.port) });
       await counts();
 
       await press('Pause');
-      await eventually(async () => (await status()) === 'paused');
+      await untilState('paused');
       await expect.poll(connections).toMatchObject({ connections: 0 });
       await press('Resume');
-      await counts();
 
       for (let n = 1; n <= RETURNS; n += 1) {
-        const before = Number(await tab.evaluate('shown.at(-1)'));
+        const before = await counts();
+        await expect.poll(connections).toMatchObject({ connections: 1 });
         await tab.goto(`${server.url}/health`);
         await tab.back();
         expect(await tab.evaluate("'shown' in window")).toBe(isKept);
-        await counts();
-        expect(Number(await tab.evaluate('shown.at(-1)'))).toBeGreaterThan(before);
-        await expect.poll(connections).toMatchObject({ connections: 1 });
+        expect(await counts()).toBeGreaterThan(before);
       }
-      await tab.goto(`${server.url}/health`);
-      await tab.back();
       await tab.forward();
       await tab.back();
       await counts();
@@ -132,7 +129,7 @@ async function openWebKit(): Promise<Tab> {
   const [miniBrowser = '', driver = '', xvfb = ''] = webKitPaths;
   const display = launch([xvfb, '-displayfd', '1'], { signal: 'SIGTERM' });
   onTestFinished(display.stop);
-  const [number] = await eventually(() => /^\d+(?=\n)/m.exec(display.output()) ?? undefined);
+  const [number] = await eventually(() => /^\d+(?=\n)/m.exec(display.output()));
   const env = { DISPLAY: `:${number}`, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1' };
   const port = await freePort();
   const { url, stop } = await listeningOn(
