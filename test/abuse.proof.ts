@@ -9,7 +9,7 @@ import { MAX_BUFFERED_BYTES, openEventStream } from '../server/eventStream.ts';
 import { launch, listening, type ServerProcess } from './support/processes.ts';
 import { request } from './support/rawHttp.ts';
 import { seed, times } from './support/run.ts';
-import { eventually, listen } from './support/testServer.ts';
+import { eventually, listen, send } from './support/testServer.ts';
 
 const GET = request('GET', '/count');
 
@@ -73,23 +73,19 @@ test('clients that never read cost bounded bytes, and those beside them miss not
       return () => clearInterval(timer);
     });
   });
-  const open = async (path: string): Promise<IncomingMessage> => {
-    const [answer]: IncomingMessage[] = await once(get({ port, path, agent: false }), 'response');
-    if (!answer) throw new Error('expected an answer');
-    return answer.setEncoding('utf8').on('error', () => {});
-  };
-  const read = ['', '', '', ''];
-  for (const i of read.keys()) (await open('/')).on('data', (chunk) => (read[i] += chunk));
+  const readers = Array.from({ length: 4 }, () => send(port, request('GET', '/')));
+  const stall = async (): Promise<IncomingMessage> =>
+    (await once(get({ port, path: '/stalled', agent: false }), 'response'))[0];
   for (let round = 0; round < times; round++) {
-    const answers = await many(20, () => open('/stalled'));
+    const answers = await many(20, stall);
     await eventually(() => stalled.every((res) => res.writableEnded));
     // A response ends as it should when its client reads on.
     await Promise.all(answers.map((answer) => once(answer.resume(), 'end')));
   }
   expect(stalled).toHaveLength(20 * times);
   expect(backlog).toBeLessThan(2 * MAX_BUFFERED_BYTES + 2 * data.length);
-  for (const text of read) {
-    const numbers = [...text.matchAll(/^data: (\d+)\n/gm)].map(([, n]) => Number(n));
+  for (const { received } of readers) {
+    const numbers = [...received().matchAll(/^data: (\d+)\n/gm)].map(([, n]) => Number(n));
     expect(numbers.length).toBeGreaterThan(10);
     expect(numbers).toEqual(numbers.map((_, i) => i + 1));
   }
@@ -213,9 +209,7 @@ async function startProbed(env: NodeJS.ProcessEnv = {}): Promise<Probed> {
   onTestFinished(launched.stop);
   const figures = async (): Promise<Figures> => {
     launched.child.send('figures');
-    const [answer]: Figures[] = await once(launched.child, 'message');
-    if (!answer) throw new Error('expected figures');
-    return answer;
+    return (await once(launched.child, 'message'))[0];
   };
   return { ...(await listening(launched)), figures };
 }

@@ -1,4 +1,5 @@
 import axe from 'axe-core';
+import type { Locator } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { lastEventId } from '../server/eventStream.ts';
 import { isBrowserMissing, untilShown } from './support/browser.ts';
@@ -9,6 +10,14 @@ import { serverProcess } from './support/testServer.ts';
 /** A number of as many digits as a count reaches in three thousand years. */
 const FAR = 99_999_999_999;
 
+const SIZES = [
+  [2560, 1440],
+  [1280, 800],
+  [640, 400], // 1280 × 800 at 200 %
+  [390, 844],
+  [320, 640],
+] as const;
+
 declare global {
   interface Window {
     axe: typeof axe;
@@ -17,12 +26,17 @@ declare global {
   }
 }
 
-/** Serves the built page and these frames, which depend on the last event ID. */
-function serveFrames(framesAfter: (id: string) => string[]): Promise<string> {
+/** Serves the built page, and these numbers and frames: first, and to who comes back after a cut. */
+function serveFrames(first: number[], again: number[], ...frames: string[]): Promise<string> {
   return serve((req, res) => {
-    res.writeHead(200, { 'Content-Type': 'text/event-stream' });
-    res.write(framesAfter(lastEventId(req)).join('\n\n') + '\n\n');
+    const numbers = lastEventId(req) === '' ? first : again;
+    const all = [...numbers.map((n) => `id: ${n}\ndata: ${n}`), ...frames, ''];
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' }).write(all.join('\n\n'));
   });
+}
+
+function outline(one: Locator): Promise<string> {
+  return one.evaluate((element) => getComputedStyle(element).outlineStyle);
 }
 
 describe.skipIf(isBrowserMissing())('the look of the page', () => {
@@ -39,18 +53,14 @@ describe.skipIf(isBrowserMissing())('the look of the page', () => {
   });
 
   test('moves nothing when the number grows, the connection is lost and it is back', async () => {
-    const url = await serveFrames((id) =>
-      (id === '' ? upTo(12) : [12345]).map((n) => `id: ${n}\ndata: ${n}`),
-    );
-    const { page } = await open(url);
+    const { page } = await open(await serveFrames(upTo(12), [12345]));
     await page.setViewportSize({ width: 390, height: 844 });
-    const places = (): Promise<number[][]> =>
-      page.locator('h1, [role=timer], dl, button, ul').evaluateAll((all) =>
-        all.map((one) => {
-          const { top, left } = one.getBoundingClientRect();
-          return [top, left];
-        }),
-      );
+    const places = (): Promise<unknown> =>
+      page
+        .locator('h1, [role=timer], dl, button, ul')
+        .evaluateAll((all) =>
+          all.map((one) => one.getBoundingClientRect().toJSON()).map(({ x, y }) => [x, y]),
+        );
     const early = await places();
     await untilShown(page, 12);
     expect(await places()).toEqual(early);
@@ -85,11 +95,12 @@ describe.skipIf(isBrowserMissing())('the look of the page', () => {
   });
 
   test('has nothing for axe to find, no sideways scrolling, and its buttons in view, in every width and scheme', async () => {
-    const url = await serveFrames((id) => [
-      `data: ${'long'.repeat(99)}`,
-      ...(id === '' ? upTo(99) : [FAR]).map((n) => `id: ${n}\ndata: ${n}`),
+    const url = await serveFrames(
+      upTo(99),
+      [FAR],
       'event: minute\ndata: 12:00',
-    ]);
+      `data: ${'long'.repeat(99)}`,
+    );
     const { page, complaints } = await open(url);
     await page.emulateMedia({ reducedMotion: 'reduce' });
     await untilShown(page, 99);
@@ -98,13 +109,7 @@ describe.skipIf(isBrowserMissing())('the look of the page', () => {
     expect(await page.evaluate(() => document.getAnimations().length)).toBe(0);
     await page.evaluate(axe.source);
     const look = async (): Promise<void> => {
-      for (const [width, height] of [
-        [2560, 1440],
-        [1280, 800],
-        [640, 400], // 1280 × 800 at 200 %
-        [390, 844],
-        [320, 640],
-      ] as const) {
+      for (const [width, height] of SIZES) {
         await page.setViewportSize({ width, height });
         for (const colorScheme of ['light', 'dark'] as const) {
           await page.emulateMedia({ colorScheme });
@@ -129,27 +134,20 @@ describe.skipIf(isBrowserMissing())('the look of the page', () => {
     await page.emulateMedia({ forcedColors: 'active' });
     await untilShown(page, 3);
     const dimmed = (): Promise<string[]> =>
-      page
-        .locator('button, [role=timer]')
-        .evaluateAll((all) =>
-          all.filter((one) => getComputedStyle(one).opacity !== '1').map((one) => one.tagName),
-        );
+      page.evaluate(() => {
+        const all = [...document.querySelectorAll('button, [role=timer]')];
+        return all.filter((one) => getComputedStyle(one).opacity !== '1').map((one) => one.tagName);
+      });
     expect(await dimmed()).toEqual([]);
     await page.getByRole('button', { name: 'Pause' }).click();
     await untilStatus(page, /^Paused$/);
     expect(await dimmed()).toEqual(['P', 'BUTTON']);
-    expect(
-      await page.locator('code:has(b)').evaluate((number) => getComputedStyle(number).outlineStyle),
-    ).toBe('solid');
+    expect(await outline(page.locator('code:has(b)'))).toBe('solid');
   });
 
   test('keeps the newest hundred of a flood, and shows text, messages without an id and markup as they came', async () => {
     const evil = '<img src="x" onerror="window.broken = true">';
-    const url = await serveFrames(() => [
-      ...upTo(1000).map((n) => `id: ${n}\ndata: ${n}`),
-      `data: ${evil}\ndata: two`,
-    ]);
-    const { page } = await open(url);
+    const { page } = await open(await serveFrames(upTo(1000), [], `data: ${evil}\ndata: two`));
     await page.locator('dl').getByText('two').waitFor();
     expect(await shown(page)).toEqual(upTo(1000));
     expect(await page.locator('dt').allInnerTexts()).toEqual([`data: ${evil}`, 'data: two', '']);
@@ -165,7 +163,7 @@ describe.skipIf(isBrowserMissing())('the look of the page', () => {
     const press = async (key: string): Promise<string> => {
       await page.keyboard.press(key);
       const focused = page.locator(':focus');
-      expect(await focused.evaluate((button) => getComputedStyle(button).outlineStyle)).toBe('solid');
+      expect(await outline(focused)).toBe('solid');
       return focused.innerText();
     };
     expect(await press('Tab')).toBe('Cut the connection');
