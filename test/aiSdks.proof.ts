@@ -2,7 +2,6 @@ import { execSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
 import { json, openEventStream } from '../server/eventStream.ts';
 import { listen } from './support/testServer.ts';
@@ -52,13 +51,12 @@ test('openai reads a stream without control events to its end', async () => {
 
 test('ai reads a stream without control events to its end', async () => {
   const { baseURL, model } = await serveCompletion();
-  const load = (name: string): Promise<Record<string, CallableFunction>> =>
-    import(pathToFileURL(packages.resolve(name)).href);
-  const [{ streamText }, { createOpenAI }] = await Promise.all([load('ai'), load('@ai-sdk/openai')]);
-  const chat: unknown = createOpenAI?.({ baseURL, apiKey: 'none' }).chat(model);
+  const { streamText } = packages('ai');
+  const { createOpenAI } = packages('@ai-sdk/openai');
+  const chat: unknown = createOpenAI({ baseURL, apiKey: 'none' }).chat(model);
   const errors: unknown[] = [];
   const onError = ({ error }: { error: unknown }): unknown => errors.push(error);
-  const { textStream } = streamText?.({ model: chat, prompt: 'Say', maxRetries: 0, onError });
+  const { textStream } = streamText({ model: chat, prompt: 'Say', maxRetries: 0, onError });
   const read: string[] = [];
   for await (const text of textStream) read.push(text);
   expect([read, errors]).toEqual([TOKENS, []]);

@@ -1,7 +1,5 @@
 import { execFileSync, execSync, spawnSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { RequestListener, ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, type Rollup } from 'vite';
 import type { Browser } from 'playwright-core';
@@ -139,13 +137,6 @@ async function bundle(kind: string, entry: string, ssr = false): Promise<string>
 
 /** Renders the page on Node. */
 async function render(kind: string): Promise<{ stdout: string; stderr: string }> {
-  const path = join(await temporaryFolder(), 'render.mjs');
-  await writeFile(path, await bundle(kind, 'render.tsx', true));
-  return spawnSync(process.execPath, [path], { encoding: 'utf8' });
-}
-
-async function temporaryFolder(): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'react-'));
-  onTestFinished(() => rm(path, { recursive: true }));
-  return path;
+  const input = await bundle(kind, 'render.tsx', true);
+  return spawnSync(process.execPath, ['--input-type=module'], { input, encoding: 'utf8' });
 }

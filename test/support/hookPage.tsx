@@ -15,47 +15,7 @@ import type { Status } from '../../client/subscribe.ts';
 import { useEventSource } from '../../client/useEventSource.ts';
 
 /** What the tests of useEventSource steer and read. */
-interface Hook {
-  // What the next render uses.
-  url: string;
-  label: string;
-  enabled: boolean;
-  lastEventId: string | undefined;
-  /** Another event that has a handler. */
-  extra?: string;
-  /** Whether the `url` is a function, another one at each render. */
-  isAsked: boolean;
-  /** Whether the subscriber is in a hidden Activity. */
-  isHidden: boolean;
-  /** Whether the handler asks for a render of its own. */
-  isFlushed: boolean;
-  /** What the render waits for, with a fallback on the page. */
-  pending?: Promise<void>;
-  /** Called in each commit, after the hook's own layout effects. */
-  onCommit?: () => void;
-  render: () => void;
-  unmount: () => void;
-
-  // What the hook gave.
-  status: Status;
-  pause: () => void;
-  resume: () => void;
-  drop: () => void;
-  /** The three functions of each render. */
-  actions: Set<() => void>;
-
-  // What happened.
-  /** Every EventSource that was made. */
-  sources: EventSource[];
-  /** How often it was mounted: twice under StrictMode. */
-  mounts: number;
-  /** What `onStatus` was told, with the label of the render whose it was. */
-  told: string[];
-  /** Data of each message, with the label of the render whose handler got it. */
-  received: string[];
-  /** What each commit showed. */
-  commits: string[];
-}
+type Hook = ReturnType<typeof newHook>;
 
 declare global {
   interface Window {
@@ -84,7 +44,7 @@ function Subscriber(): ReactElement {
   Object.assign(hook, { status, pause, resume, drop });
   for (const action of [pause, resume, drop]) hook.actions.add(action);
   useEffect(() => void (window.hook.mounts += 1), []);
-  useLayoutEffect(() => void hook.onCommit?.());
+  useLayoutEffect(() => void hook.onCommit());
   return (
     <Profiler id="subscriber" onRender={() => hook.commits.push(text)}>
       <p>{text}</p>
@@ -104,18 +64,26 @@ globalThis.EventSource = class extends EventSource {
   }
 };
 
-function nothing(): void {}
-window.mount = (given) => {
-  Math.random = () => 0.1;
+function newHook() {
   const root = createRoot(document.body);
-  window.hook = {
+  return {
+    // What the next render uses.
     url: '/stream',
     label: 'first',
     enabled: true,
-    lastEventId: undefined,
+    lastEventId: undefined as string | undefined,
+    /** Another event that has a handler. */
+    extra: '',
+    /** Whether the `url` is a function, another one at each render. */
     isAsked: false,
+    /** Whether the subscriber is in a hidden Activity. */
     isHidden: false,
+    /** Whether the handler asks for a render of its own. */
     isFlushed: false,
+    /** What the render waits for, with a fallback on the page. */
+    pending: undefined as Promise<void> | undefined,
+    /** Called in each commit, after the hook's own layout effects. */
+    onCommit: nothing,
     render() {
       root.render(
         <StrictMode>
@@ -129,17 +97,33 @@ window.mount = (given) => {
       );
     },
     unmount: () => root.unmount(),
-    status: { state: 'connecting' },
+
+    // What the hook gave.
+    status: { state: 'connecting' } as Status,
     pause: nothing,
     resume: nothing,
     drop: nothing,
-    actions: new Set(),
-    sources: [],
+    /** The three functions of each render. */
+    actions: new Set<() => void>(),
+
+    // What happened.
+    /** Every EventSource that was made. */
+    sources: [] as EventSource[],
+    /** How often it was mounted: twice under StrictMode. */
     mounts: 0,
-    told: [],
-    received: [],
-    commits: [],
-    ...given,
+    /** What `onStatus` was told, with the label of the render whose it was. */
+    told: [] as string[],
+    /** Data of each message, with the label of the render whose handler got it. */
+    received: [] as string[],
+    /** What each commit showed. */
+    commits: [] as string[],
   };
+}
+
+function nothing(): void {}
+
+window.mount = (given) => {
+  Math.random = () => 0.1;
+  window.hook = { ...newHook(), ...given };
   window.hook.render();
 };
