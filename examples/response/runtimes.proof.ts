@@ -2,7 +2,7 @@ import { execFileSync, execSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll } from 'vitest';
+import { beforeAll } from 'vitest';
 import { bundle } from '../../test/support/bundle.ts';
 import {
   freePort,
@@ -51,7 +51,6 @@ serves('Deno', '/', () =>
 
 const startWorkerd = async (): Promise<ServerProcess> => {
   const place = await mkdtemp(join(tmpdir(), 'worker-'));
-  afterAll(() => rm(place, { recursive: true }));
   const port = await freePort();
   await writeFile(join(place, 'worker.js'), await bundle(join(folder, 'worker.js')));
   const config = `using Workerd = import "/workerd/workerd.capnp";
@@ -61,7 +60,12 @@ const startWorkerd = async (): Promise<ServerProcess> => {
       sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
     );`;
   await writeFile(join(place, 'config.capnp'), config);
-  return listeningOn(port, launch([WORKERD, 'serve', join(place, 'config.capnp')]));
+  const server = await listeningOn(port, launch([WORKERD, 'serve', join(place, 'config.capnp')]));
+  const stop = async (): Promise<void> => {
+    await server.stop();
+    await rm(place, { recursive: true }); // not in afterAll, which a hook that runs can no longer register
+  };
+  return { ...server, stop };
 };
 
 serves('workerd, Cloudflare’s runtime, which notices a leaver at the next write', '/', startWorkerd, 500);

@@ -71,7 +71,12 @@ export async function startNginx(
     await nginx.stop();
     rmSync(folder, { recursive: true });
   };
-  for (const port of Object.values(ports)) await listeningOn(port, nginx);
+  try {
+    for (const port of Object.values(ports)) await listeningOn(port, nginx);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   const logs = (): string => LOGS.map((name) => readFileSync(join(folder, name), 'utf8')).join('');
   return { ports, process: nginx, logs, stop };
 }
