@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { ServerProcess } from '../../test/support/processes.ts';
 import { eventually } from '../../test/support/testServer.ts';
+import { read } from '../../test/support/wireChecks.ts';
 
 /** Asks for a path of runtimes/numbers.ts. */
 export type Ask = (query: string, init?: RequestInit) => Promise<Response>;
@@ -14,15 +15,22 @@ export function responseChecks(ask: Ask, heartbeatMs = 600_000): void {
   const sources = async (): Promise<{ started: number; open: number; stoppedAt: number; sent: number }> =>
     (await ask('?mode=sources')).json();
 
-  test('counts, and resumes after a cut', async () => {
-    const { answer, text, leave } = await read(ask, '', 2);
-    expect(answer.headers.get('Content-Type')).toMatch(/^text\/event-stream\b/);
-    expect(text).toMatch(/^retry: \d+\n\nid: 1\ndata: 1\n\nid: 2\ndata: 2\n\n/);
-    await leave();
-    const second = await read(ask, '', 1, { headers: { 'Last-Event-ID': '3' } });
-    expect(second.text).toMatch(/^retry: \d+\n\nid: 4\ndata: 4\n\n/);
-    const third = await read(ask, '?lastEventId=41', 1);
-    expect(third.text).toMatch(/^retry: \d+\n\nid: 42\ndata: 42\n\n/);
+  /** Asks for a stream, which is left at the latest when the test has finished. */
+  const follow = async (query: string, init?: RequestInit): Promise<Response> => {
+    const answer = await ask(query, init);
+    onTestFinished(() => answer.body?.cancel());
+    return answer;
+  };
+
+  test.each<[string, string, RequestInit, number]>([
+    ['counts', '', {}, 1],
+    ['resumes by the header', '', { headers: { 'Last-Event-ID': '3' } }, 4],
+    ['resumes by the query', '?lastEventId=41', {}, 42],
+  ])('%s', async (_what, query, init, n) => {
+    const text = await read(await follow(query, init), 2);
+    expect(text.replace(/^retry: \d+/, '')).toMatch(
+      `\n\nid: ${n}\ndata: ${n}\n\nid: ${n + 1}\ndata: ${n + 1}\n\n`,
+    );
   });
 
   test.each(['', 'mode=silent'])(
@@ -30,10 +38,11 @@ export function responseChecks(ask: Ask, heartbeatMs = 600_000): void {
     async (mode) => {
       await eventually(async () => (await sources()).open === 0);
       const { started } = await sources();
-      const { leave } = await read(ask, `?heartbeatMs=${heartbeatMs}&${mode}`, 1);
+      const answer = await follow(`?heartbeatMs=${heartbeatMs}&${mode}`);
+      await read(answer, 1);
       expect(await sources()).toMatchObject({ started: started + 1, open: 1 });
       const leftAt = Date.now();
-      await leave();
+      await answer.body?.cancel();
       await eventually(async () => (await sources()).open === 0);
       const after = await sources();
       expect(after.started).toBe(started + 1);
@@ -43,7 +52,7 @@ export function responseChecks(ask: Ask, heartbeatMs = 600_000): void {
 
   test('sends a client that does not read no more than there is room for', async () => {
     await eventually(async () => (await sources()).open === 0);
-    await read(ask, `?mode=floods&heartbeatMs=${heartbeatMs}`, 1);
+    await read(await follow(`?mode=floods&heartbeatMs=${heartbeatMs}`), 1);
     await eventually(async () => {
       const { sent } = await sources();
       await setTimeout(500);
@@ -87,25 +96,4 @@ export function serves(
     const ask: Ask = (query, init) => fetch(`http://127.0.0.1:${server?.port}${path}${query}`, init);
     responseChecks(ask, heartbeatMs);
   });
-}
-
-/** Asks, and reads until this many messages have come. Leaves at the latest when the test has finished. */
-async function read(
-  ask: Ask,
-  query: string,
-  messages: number,
-  init: RequestInit = {},
-): Promise<{ answer: Response; text: string; leave(): Promise<void> }> {
-  const answer = await ask(query, init);
-  const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
-  const leave = (): Promise<void> => reader.cancel();
-  onTestFinished(leave);
-  const decoder = new TextDecoder();
-  let text = '';
-  while (text.split('\n\n').length < messages + 2) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error(`expected ${messages} messages, found the end after ${JSON.stringify(text)}`);
-    text += decoder.decode(value, { stream: true });
-  }
-  return { answer, text, leave };
 }
