@@ -112,12 +112,12 @@ describe('a stream', () => {
 
   test('that is behind from one turn to another ends after what was sent, unless it catches up', async () => {
     const { stream, reader, rest } = await open(() => {});
-    const burst = async (): Promise<void> => {
-      for (let n = 1; n <= 100; n += 1) stream.send({ id: n, data: 'x'.repeat(1000) });
+    const burst = async (length = 1000): Promise<void> => {
+      for (let n = 1; n <= 100; n += 1) stream.send({ id: n, data: 'x'.repeat(length) });
       await turn();
     };
-    for (let round = 0; round < 3; round += 1) {
-      await burst();
+    for (const length of [100, 1000]) {
+      await burst(length);
       for (let n = 1; n <= 100; n += 1) await reader.read();
     }
     await burst();
