@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage, type RequestOptions } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import { isMissing, programPath } from './browser.ts';
 import { cert, key } from './certificate.ts';
 import { freePort, launch, listeningOn, type Launched } from './processes.ts';
@@ -79,6 +82,14 @@ export async function startNginx(
   }
   const logs = (): string => LOGS.map((name) => readFileSync(join(folder, name), 'utf8')).join('');
   return { ports, process: nginx, logs, stop };
+}
+
+/** Asks, and leaves what is answered open until the test has finished. */
+export async function askNginx(port: number, options: RequestOptions): Promise<IncomingMessage> {
+  const request = get({ host: '127.0.0.1', port, agent: false, ...options });
+  onTestFinished(() => void request.destroy());
+  const answer: IncomingMessage = (await once(request, 'response'))[0];
+  return answer.on('error', () => {}); // cut off at the end of the test, or by a server that was killed
 }
 
 const LOGS = ['access.log', 'error.log'];
