@@ -17,8 +17,8 @@ export interface Redis {
   process(): Launched;
   /** Kills it. */
   kill(): Promise<void>;
-  /** Starts it again, with what it had, or empty. */
-  start(how?: 'empty'): Promise<void>;
+  /** Starts it again, with what it had. */
+  start(): Promise<void>;
   /** Ends it, and removes its data. */
   stop(): Promise<void>;
 }
@@ -29,8 +29,7 @@ export async function startRedis(): Promise<Redis> {
   const port = await freePort();
   const options = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--dir', folder];
   let redis: Launched;
-  async function start(how?: 'empty'): Promise<void> {
-    if (how) await rm(join(folder, 'appendonlydir'), { recursive: true, force: true });
+  async function start(): Promise<void> {
     redis = launch([redisPath ?? '', '--port', String(port), '--bind', '127.0.0.1', ...options]);
     await listeningOn(port, redis);
   }
