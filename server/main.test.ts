@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { runServer, startServer, type ServerProcess } from '../test/support/processes.ts';
-import { body, request } from '../test/support/rawHttp.ts';
+import { request } from '../test/support/rawHttp.ts';
 import { editServer, send, serverProcess } from '../test/support/testServer.ts';
 
 /** A server for the tests that leave it as it is. */
@@ -60,12 +60,6 @@ test('a connection on which nothing moves is cut after the idle timeout, and a s
   const silent = send(port, '');
   await silent.closed;
   expect(stream.socket.closed).toBe(false);
-});
-
-test('a stream whose numbers are slow gets a heartbeat before the page gives it up', async () => {
-  const { port } = await serverProcess({ TICK_MS: '10000' }); // the page waits as long
-  const received = await send(port, request('GET', '/count')).until(/heartbeat|data: 1\n/);
-  expect(body(received)).toMatch(/^retry: \d+\n\nevent: heartbeat\ndata: \n\n$/);
 });
 
 test('a connection carries a hundred requests, so that nobody pipelines without an end', async () => {
