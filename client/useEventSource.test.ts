@@ -69,6 +69,12 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     streams[0]?.write(text);
   }
 
+  /** Sends a message that has an ID, and waits until it has been handled. */
+  async function sendOne(id: number): Promise<void> {
+    send(`id: ${id}\ndata: a\n\n`);
+    await received(1);
+  }
+
   async function until(state: string): Promise<void> {
     await page.waitForFunction((wanted) => window.hook?.status.state === wanted, state, POLLING);
   }
@@ -118,8 +124,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test('closes the old connection at another URL, and starts that stream from its beginning', async () => {
     await mount();
-    send('id: 41\ndata: a\n\n');
-    await received(1);
+    await sendOne(41);
     await render({ url: '/other' });
     await eventually(() => streams.length === 1 && streams[0]?.req.url === '/other');
     expect(streams[0]?.req.headers['last-event-id']).toBeUndefined();
@@ -200,8 +205,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test.each(['drop', 'pause'] as const)('comes back after the last message from %s', async (how) => {
     await mount();
-    send('id: 7\ndata: a\n\n');
-    await received(1);
+    await sendOne(7);
     const closed = once(streams[0] ?? expect.unreachable(), 'close');
     await act(how);
     await closed;
@@ -214,21 +218,25 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     expect(await asked()).toEqual(['/stream?lastEventId=7']);
   });
 
-  test('holds no connection while it is not enabled, and keeps its place', async () => {
+  test('holds no connection before it is enabled', async () => {
     await mount({ enabled: false });
     expect(await asked()).toEqual([]);
     await render({ enabled: true });
     await until('open');
-    await eventually(() => streams.length === 1);
-    send('id: 7\ndata: a\n\n');
-    await received(1);
-    await render({ enabled: false });
-    await until('paused');
-    await eventually(() => streams.length === 0);
-    await render({ enabled: true });
-    await until('open');
-    expect(await asked()).toEqual(['/stream', '/stream?lastEventId=7']);
   });
+
+  test.each([{ enabled: false }, { isHidden: true }])(
+    'holds no connection while rendered with %j, and goes on where it was',
+    async (gone) => {
+      await mount();
+      await sendOne(7);
+      await render(gone);
+      await eventually(() => streams.length === 0);
+      await render({ enabled: true, isHidden: false });
+      await eventually(() => streams.length === 1);
+      expect(await asked()).toEqual(['/stream?lastEventId=7']);
+    },
+  );
 
   test.each([{ enabled: false }, { isHidden: true }])(
     'stays paused when it comes back from %j',
@@ -243,21 +251,9 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     },
   );
 
-  test('holds no connection in a hidden Activity, and goes on where it was when that is shown', async () => {
-    await mount();
-    send('id: 7\ndata: a\n\n');
-    await received(1);
-    await render({ isHidden: true });
-    await eventually(() => streams.length === 0);
-    await render({ isHidden: false });
-    await eventually(() => streams.length === 1);
-    expect(await asked()).toEqual(['/stream?lastEventId=7']);
-  });
-
   test('calls the newest function for the URL, and another function makes no new connection', async () => {
     await mount({ isAsked: true });
-    send('id: 7\ndata: a\n\n');
-    await received(1);
+    await sendOne(7);
     await render({ label: 'second' });
     expect(await asked()).toEqual([]);
     await act('drop');
@@ -268,8 +264,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
   test('begins after an ID that was kept elsewhere, also under StrictMode, and goes on from there', async () => {
     await mount({ lastEventId: '41' });
     expect(streams[0]?.req.url).toBe('/stream?lastEventId=41');
-    send('id: 42\ndata: a\n\n');
-    await received(1);
+    await sendOne(42);
     await act('drop');
     await eventually(async () => (await asked()).length > 0);
     expect(await asked()).toEqual(['/stream?lastEventId=42']);

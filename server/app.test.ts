@@ -71,6 +71,11 @@ describe('/count', () => {
     await stream.until('event: heartbeat\n');
   });
 
+  test('shows the beginning of a last event ID that it refuses', async () => {
+    const { text } = await supertest(createApp().app).get(`/count?lastEventId=a${'9'.repeat(100)}`);
+    expect(text).toBe(`last event ID: expected a whole number below 2^53 - 1, found "a${'9'.repeat(79)}"\n`);
+  });
+
   test('may be read by pages of every origin, or of those that are set', async () => {
     const stream = await openStream(await start(), request('GET', '/count', 'Origin: https://a.example'));
     expect(stream.received()).toContain('Access-Control-Allow-Origin: *\r\n');
@@ -122,6 +127,7 @@ describe('connections', () => {
     const answer = await server.send(GET_LAST).closed;
     expect(answer).toMatch(/^HTTP\/1.1 503 /);
     expect(answer).toContain('Retry-After: 1\r\n');
+    expect(answer).toContain('X-Content-Type-Options: nosniff\r\n');
     // Otherwise a page of another origin can't read it.
     expect(answer).toContain('Access-Control-Expose-Headers: Retry-After\r\n');
     expect(body(answer)).toBe('server is full, retry\n');
