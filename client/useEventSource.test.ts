@@ -103,48 +103,36 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     await eventually(() => streams.length === 0);
   });
 
-  test('calls the newest handler, and a new one makes no new connection', async () => {
+  test('calls the newest handlers and onStatus, also a handler that a later render adds, on the same connection', async () => {
     await mount();
-    send('id: 1\ndata: a\n\n');
-    await received(1);
-    await render({ label: 'second' });
-    send('id: 2\ndata: b\n\n');
-    expect(await received(2)).toEqual(['first:a', 'second:b']);
-    expect(await asked()).toEqual([]);
-  });
-
-  test('calls a handler that a later render adds, on the same connection', async () => {
-    await mount();
+    await sendOne(1);
     await render({ extra: 'note', label: 'second' });
     await settle();
-    send('event: note\ndata: a\n\ndata: b\n\n');
-    expect(await received(2)).toEqual(['note:a', 'second:b']);
+    send('event: note\ndata: b\n\ndata: c\n\n');
+    expect(await received(3)).toEqual(['first:a', 'note:b', 'second:c']);
     expect(await asked()).toEqual([]);
+    await act('pause');
+    await page.waitForFunction(() => window.hook.told.at(-1) === 'second:paused');
   });
 
-  test('closes the old connection at another URL, and starts that stream from its beginning', async () => {
-    await mount();
-    await sendOne(41);
-    await render({ url: '/other' });
-    await eventually(() => streams.length === 1 && streams[0]?.req.url === '/other');
-    expect(streams[0]?.req.headers['last-event-id']).toBeUndefined();
-    await until('open');
-  });
-
-  test.each(['message', 'end'])('hands no %s of the old stream on to another URL', async (type) => {
-    await mount();
-    await page.evaluate((name) => {
-      const old = window.hook.sources.at(-1);
-      window.hook.onCommit = () => old?.dispatchEvent(new MessageEvent(name, { data: 'old' }));
-    }, type);
-    await render({ url: '/other', label: 'second' });
-    await eventually(() => streams.length === 1 && streams[0]?.req.url === '/other');
-    send('data: new\n\n');
-    expect(await received(1)).toEqual(['second:new']);
-    expect((await page.evaluate(() => window.hook.told)).filter((told) => told.endsWith('closed'))).toEqual(
-      [],
-    );
-  });
+  test.each(['message', 'end'])(
+    'hands no %s of the old stream on to another URL, which starts at its beginning',
+    async (type) => {
+      await mount();
+      await sendOne(41);
+      await page.evaluate((name) => {
+        const old = window.hook.sources.at(-1);
+        window.hook.onCommit = () => old?.dispatchEvent(new MessageEvent(name, { data: 'old' }));
+      }, type);
+      await render({ url: '/other', label: 'second' });
+      await eventually(() => streams.length === 1 && streams[0]?.req.url === '/other');
+      send('data: new\n\n');
+      expect(await received(2)).toEqual(['first:a', 'second:new']);
+      expect((await page.evaluate(() => window.hook.told)).filter((told) => told.endsWith('closed'))).toEqual(
+        [],
+      );
+    },
+  );
 
   test('opens the stream of another URL even when the old one was paused', async () => {
     await mount();
@@ -268,14 +256,6 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     await act('drop');
     await eventually(async () => (await asked()).length > 0);
     expect(await asked()).toEqual(['/stream?lastEventId=42']);
-  });
-
-  test('tells the newest onStatus of each change', async () => {
-    await mount();
-    await render({ label: 'second' });
-    await settle();
-    await act('pause');
-    await page.waitForFunction(() => window.hook.told.at(-1) === 'second:paused');
   });
 
   test('stays closed when the stream has finished', async () => {
