@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import compression from 'compression';
-import express, { type Response } from 'express';
+import express from 'express';
 import supertest from 'supertest';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createApp, DRAIN_WINDOW_MS, type AppOptions } from './app.ts';
@@ -218,7 +218,10 @@ test('an error in a route is logged and answered with 500 without its stack, and
 test('an error after the headers is logged once, and closes the connection', async () => {
   const log = vi.spyOn(console, 'error').mockReturnValue();
   const app = createApp().app.set('env', 'production'); // Express itself logs nothing in a test
-  app.response.json = failAfterHeaders;
+  app.response.json = function (): never {
+    this.flushHeaders();
+    throw new Error('broken on purpose');
+  };
   const answer = await (await listen(app)).send(request('GET', '/health')).closed;
   expect(answer).toMatch(/^(HTTP\/1.1 200 |$)/);
   expect(body(answer)).toBe('');
@@ -233,11 +236,6 @@ test('under compression the first number still arrives when it is due', async ()
   await stream.until('data: 1\n\n');
   expect(stream.received()).not.toMatch(/Content-Encoding/i);
 });
-
-function failAfterHeaders(this: Response): never {
-  this.flushHeaders();
-  throw new Error('broken on purpose');
-}
 
 /** The server's own count of sockets, whatever they have asked for. */
 function connectionsOf({ server }: TestServer): Promise<number> {

@@ -155,20 +155,6 @@ describe('an open stream', () => {
     expect(text).toMatch(/^retry: 2147483647\n\n/);
   });
 
-  test.each(['', 'x'])('logs a source that throws, and closes that stream only', async (before) => {
-    const log = vi.spyOn(console, 'error').mockReturnValueOnce();
-    const server = await listen((req, res) => {
-      if (req.url === '/short') return void setImmediate(() => res.end('short'));
-      openEventStream(req, res, () => {
-        throw new Error('broken on purpose');
-      });
-    });
-    const answer = await server.send((before && request('GET', '/short')) + GET).closed;
-    expect(body(answer.slice(answer.indexOf('HTTP/1.1', 1) + 1))).toBe('retry: 1000\n\n');
-    expect(log).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message: 'broken on purpose' }));
-    log.mockRestore();
-  });
-
   test('writes nothing behind a response that the app has ended itself', async () => {
     const { client, stream, res } = await open();
     res.end();
@@ -204,16 +190,6 @@ describe('an open stream', () => {
     streams.listener(req, res);
     await new Promise(setImmediate);
     expect(streams.opened).toEqual([]);
-  });
-
-  test('may finish before its source has returned', async () => {
-    const stop = vi.fn<() => void>();
-    const text = await run((stream) => {
-      stream.finish();
-      return stop;
-    });
-    expect(text).toBe('retry: 1000\n\nevent: end\ndata: \n\n');
-    expect(stop).toHaveBeenCalledOnce();
   });
 });
 
@@ -329,21 +305,15 @@ describe('a silent stream', () => {
     expect(body(client.received())).toBe(`retry: 1000\n\n${messages}`);
   });
 
-  test('sends comments instead where clients parse every event, and ends without one', async () => {
+  test.each([
+    ['nothing if told so', { heartbeatMs: 0 }, 'event: end\ndata: \n\n'],
+    ['only comments where clients parse every event', { controlEvents: false }, ': \n\n: \n\n'],
+  ])('sends %s', async (_what, options, rest) => {
     useFakeTimers();
-    const { client, stream } = await open({ heartbeatMs: 15_000, controlEvents: false });
-    vi.advanceTimersByTime(15_000);
+    const { client, stream } = await open(options);
+    vi.advanceTimersByTime(30_000);
     stream.finish();
-    expect(body(await client.closed)).toBe('retry: 1000\n\n: \n\n');
-  });
-
-  test('sends none if told so', async () => {
-    useFakeTimers();
-    const { client, stream } = await open({ heartbeatMs: 0 });
-    vi.advanceTimersByTime(3_600_000);
-    stream.send({ data: 'still there' });
-    await client.until('still there\n\n');
-    expect(body(client.received())).toBe('retry: 1000\n\ndata: still there\n\n');
+    expect(body(await client.closed)).toBe(`retry: 1000\n\n${rest}`);
   });
 });
 
@@ -386,24 +356,20 @@ describe('the app’s own timeouts', () => {
   });
 });
 
-describe('the connection of a stream that has ended', () => {
-  const ends: [string, (stream: EventStream) => void][] = [
-    ['finish()', (stream) => stream.finish()],
-    ['reconnectAfter()', (stream) => stream.reconnectAfter(0)],
-  ];
-
-  test.each(ends)('by %s takes the next request', async (_name, end) => {
-    const { port } = await listen((req, res) => openEventStream(req, res, end));
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    onTestFinished(() => agent.destroy());
-    const ports = new Set<number | undefined>();
-    for (let n = 0; n < 3; n += 1) {
-      const [answer] = (await once(get({ port, agent }), 'response')) as [IncomingMessage];
-      ports.add(answer.socket.localPort);
-      await once(answer.resume(), 'end');
-    }
-    expect(ports.size).toBe(1);
-  });
+test.each<[string, (stream: EventStream) => void]>([
+  ['finish()', (stream) => stream.finish()],
+  ['reconnectAfter()', (stream) => stream.reconnectAfter(0)],
+])('the connection of a stream that has ended by %s takes the next request', async (_name, end) => {
+  const { port } = await listen((req, res) => openEventStream(req, res, end));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  const ports = new Set<number | undefined>();
+  for (let n = 0; n < 3; n += 1) {
+    const [answer] = (await once(get({ port, agent }), 'response')) as [IncomingMessage];
+    ports.add(answer.socket.localPort);
+    await once(answer.resume(), 'end');
+  }
+  expect(ports.size).toBe(1);
 });
 
 describe('an async source', () => {
@@ -504,15 +470,18 @@ describe('bad input', () => {
     },
   );
 
-  test.each(['5', '{}', 'null'])(
-    'such as a source that returns %s is logged and cuts the stream',
-    async (value) => {
-      const log = vi.spyOn(console, 'error').mockReturnValue();
-      await run(() => JSON.parse(value));
-      const message = `source: expected nothing, a function or a promise, found ${String(JSON.parse(value))}`;
-      expect(log).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message }));
-    },
-  );
+  test.each<[string, Source, string]>([
+    ...['5', '{}', 'null'].map((value): [string, Source, string] => [
+      `returns ${value}`,
+      () => JSON.parse(value),
+      `source: expected nothing, a function or a promise, found ${String(JSON.parse(value))}`,
+    ]),
+    ['throws', () => void decodeURIComponent('%'), 'URI malformed'],
+  ])('such as a source that %s is logged and cuts the stream', async (_what, source, message) => {
+    const log = vi.spyOn(console, 'error').mockReturnValue();
+    expect(await run(source)).toBe('retry: 1000\n\n');
+    expect(log).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message }));
+  });
 
   const response = /^res: expected .*reply\.raw.*ctx\.res.*, found/;
   const time = /^(reconnectionTimeMs|heartbeatMs): expected 0 to 2\^31 - 1 ms, found/;
@@ -554,7 +523,7 @@ describe('bad input', () => {
     expect(await server.send(GET).closed).not.toContain('data');
   });
 
-  test('what a stop function throws is logged, and the process lives', async () => {
+  test('what a stop function throws is logged, also when the stream has finished before it was returned', async () => {
     const log = vi.spyOn(console, 'error').mockReturnValue();
     await run((stream) => {
       stream.finish();
