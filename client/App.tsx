@@ -65,7 +65,7 @@ export function App(): ReactNode {
   );
 }
 
-/** The state of the subscription in words. What changes with the clock is hidden from screen readers. */
+/** The state of the subscription in words. The countdown is hidden from screen readers. */
 function Words({ status, lastEventId, rows: [newest] }: Received & { status: Status }): ReactNode {
   switch (status.state) {
     case 'connecting':

@@ -15,7 +15,7 @@ export interface Row {
   readonly key: number;
   /** The last event ID that was sent with the request, or `''`. */
   readonly after: string;
-  /** The oldest first; the first that came has the key 1. */
+  /** The oldest first; the first received has the key 1. */
   readonly messages: readonly Message[];
   /** Missing while it is open. */
   readonly end?: string;
@@ -36,11 +36,11 @@ const ENDS = {
   closed: 'closed',
 };
 
-type Event = Pick<MessageEvent<string>, 'lastEventId' | 'data'>;
+type Incoming = Pick<MessageEvent<string>, 'lastEventId' | 'data'>;
 type State = Status['state'] | 'cut';
 
 /** Adds what `subscribe` tells, a message or a change of status, or a cut made on the page. */
-export function update(received: Received, news: Event | { state: State }): Received {
+export function update(received: Received, news: Incoming | { state: State }): Received {
   return 'state' in news ? withState(received, news.state) : withMessage(received, news);
 }
 
@@ -56,7 +56,7 @@ function withState(received: Received, state: State): Received {
   return { lastEventId, rows: [{ ...newest, end: ENDS[state] }, ...older] };
 }
 
-function withMessage({ lastEventId, rows }: Received, event: Event): Received {
+function withMessage({ lastEventId, rows }: Received, event: Incoming): Received {
   const [newest, ...older] = rows;
   if (!newest) return { lastEventId, rows };
   const message = {

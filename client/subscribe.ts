@@ -90,7 +90,7 @@ export interface Subscription {
   /** Closes the connection and removes all listeners, so a paused subscription needs no cleanup. */
   pause: () => void;
   /**
-   * Connects again, after the last event. It ends any wait, also one for `Retry-After`. Does nothing while
+   * Connects again, after the last event. It ends any wait, even one for `Retry-After`. Does nothing while
    * connected, and after the end of the stream or a final refusal.
    */
   resume: () => void;
@@ -110,7 +110,7 @@ export interface Subscription {
  *
  * A bare EventSource reconnects at a fixed pace for ever, but gives up at any refusal. Here:
  * - **Reconnecting.** When the first stream is cut, or one that was open for 15 s, and `url` is a string, the
- *   browser makes the next attempt: after `retry`, with the header `Last-Event-ID`. All others follow a backoff
+ *   browser makes the next attempt: after `retry`, with the header `Last-Event-ID`. All others use a backoff
  *   and carry the query parameter `lastEventId`, appended or replaced.
  * - **Refusals.** Statuses 204 and 4xx, except 405, 408, 425 and 429, close the subscription. Others, and a 200
  *   that is not `text/event-stream`, do not. Only `resume` connects before a `Retry-After` is over.
@@ -143,7 +143,7 @@ export function subscribe<E extends EventData<E> = Events>(
       if (status.state === 'paused' || status.state === 'reconnecting') reconnect();
     },
     drop() {
-      if (attach) fail();
+      if (attach) retryLater();
     },
     close: () => enter({ state: 'closed' }),
     handle(next) {
@@ -175,21 +175,21 @@ export function subscribe<E extends EventData<E> = Events>(
       connect();
     } catch (error) {
       report(error);
-      fail();
+      retryLater();
     }
   }
 
-  function fail(): void {
+  function retryLater(): void {
     attempt += 1;
     wait();
   }
 
   function listen(source: EventSourceLike): () => void {
     let openedAt = 0;
-    let lookedAt = 0;
-    let heardAt = performance.now();
-    let heardDate = Date.now(); // unlike performance.now(), it advances while the machine sleeps
-    let seenDate = heardDate; // at the last look
+    let lookedAt = 0; // when the watchdog last looked
+    let heardAt = performance.now(); // when a look found that something had been heard
+    let heardDate = Date.now(); // may be set, but unlike performance.now() advances while the machine sleeps
+    let seenDate = heardDate; // as the last look found it
     let isLeft = false;
     attach = listenToHandlers;
     attach();
@@ -213,8 +213,8 @@ export function subscribe<E extends EventData<E> = Events>(
     function hear(event: Event): void {
       // A closed source may still dispatch the rest of a chunk, and WebKit may even reopen it.
       if (isLeft) source.close();
-      else if (event.type === 'open') opened();
-      else if (event.type === 'error') failed(event);
+      else if (event.type === 'open') onOpen();
+      else if (event.type === 'error') onError(event);
       else receive(event as MessageEvent<string>);
     }
 
@@ -229,20 +229,20 @@ export function subscribe<E extends EventData<E> = Events>(
       }
     }
 
-    function opened(): void {
+    function onOpen(): void {
       if (status.state === 'open') return; // the server sent an event named `open`
       heardDate = Date.now();
       openedAt = performance.now();
       setStatus({ state: 'open' });
     }
 
-    function failed(event: Event): void {
+    function onError(event: Event): void {
       if (source.readyState === OPEN) return; // the server sent an event named `error`
       if (source.readyState === CLOSED) return ask(event);
-      const isFirst = status.state === 'open' && attempt === 0;
-      if (!isFirst || typeof url !== 'string') return fail();
+      const browserReconnects = typeof url === 'string' && status.state === 'open' && attempt === 0;
+      if (!browserReconnects) return retryLater();
       attempt = 1;
-      setStatus({ state: 'reconnecting', attempt }); // the browser makes this attempt
+      setStatus({ state: 'reconnecting', attempt });
     }
 
     function watch(): void {
@@ -253,10 +253,10 @@ export function subscribe<E extends EventData<E> = Events>(
       // Up to the last look, not to now: Firefox runs a late timer before the events that are pending.
       if (lookedAt - heardAt >= patienceMs) {
         patienceMs = Math.min(2 * patienceMs, MAX_PATIENCE * staleAfterMs);
-        return fail();
+        return retryLater();
       }
-      // Firefox closes it without a word when a navigation turns out to be a download.
-      if (source.readyState === CLOSED) return fail();
+      // Firefox closes it silently when a navigation turns out to be a download.
+      if (source.readyState === CLOSED) return retryLater();
       lookedAt = now;
     }
   }
@@ -305,7 +305,7 @@ export function subscribe<E extends EventData<E> = Events>(
     enter({ state: 'paused' }, () => onPage(nothing, reconnect));
   }
 
-  /** Calls `hide` when the page goes, and `wake` when it or the network is back. Returns what ends that. */
+  /** Calls `hide` when the page goes, `wake` when it or the network is back, until the returned function is called. */
   function onPage(hide: () => void, wake: () => void): () => void {
     for (const type of PAGE_EVENTS) globalThis.addEventListener?.(type, changed);
     return () => {

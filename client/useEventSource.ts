@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useInsertionEffect, useRef, useState } from 'react';
-import { subscribe } from './subscribe';
+import { subscribe } from './subscribe'; // with .ts, most projects would have to change their tsconfig
 import type { EventData, Events, Handlers, Status, SubscribeOptions, Subscription } from './subscribe';
 
 /** The status of a subscription, and what a page can do with it. The functions are stable. */
@@ -58,7 +58,7 @@ export function useEventSource<E extends EventData<E> = Events>(
   return { status, pause, resume, drop };
 }
 
-/** What a render gave. */
+/** The arguments of a render. */
 interface Given {
   url: string | (() => string);
   handlers: Handlers;

@@ -7,14 +7,14 @@ import { servePage } from './page.ts';
 /** A draining server spreads its clients' reconnects over this time. */
 export const DRAIN_WINDOW_MS = 3000;
 
-/** Numbers further apart get heartbeats in between: client/App.tsx reconnects after 10 s of silence. */
+/** Matters when numbers are further apart: client/App.tsx reconnects after 10 s of silence. */
 const HEARTBEAT_MS = 5000;
 
-/** Headers of answers that are no stream. */
+/** Headers of responses that are not streams. */
 const NO_STREAM = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
 
 export interface AppOptions {
-  /** Streams that may be open at a time. Default 10,000. */
+  /** The maximum number of open streams. Default 10,000. */
   maxConnections?: number;
   /** Origins whose pages may read the stream. Default `*`, all of them. */
   corsOrigin?: string | string[];
@@ -53,7 +53,7 @@ export function createApp(options: AppOptions = {}): { app: Express; drain(): vo
     function startCounter(stream: EventStream): () => void {
       const stop = count(first, tickMs, (n) => stream.send({ id: n, data: n }));
       streams.add(stream);
-      if (draining || streams.size > maxConnections) askToReconnect(stream); // a pipelined one may have waited since the check
+      if (draining || streams.size > maxConnections) askToReconnect(stream); // a pipelined request starts late
       return () => {
         stop();
         streams.delete(stream);

@@ -1,7 +1,7 @@
 /** Streams that start at the same 10 ms of an interval share a timer, which saves a third of the CPU. */
 const STEP_MS = 10;
 
-/** A timer, and what it calls; a listener that has joined late waits for its own first tick. */
+/** A timer, and what it calls; a listener that joins while a tick is overdue waits for its own first. */
 interface Clock {
   intervalMs: number;
   dueMs: number;
@@ -12,8 +12,9 @@ const clocks = new Map<string, Clock>();
 
 /**
  * Calls `onTick` every `intervalMs`, 10 or more, until the returned function is called. Tick n is due at the
- * start, rounded down to 10 ms, plus n intervals, so lateness does not add up. Missed ticks follow one a turn.
- * `onTick` must not throw. It runs in any stream's async context, so let it only count and write.
+ * start, rounded down to 10 ms, plus n intervals, so lateness does not add up. Missed ticks are caught up, one
+ * a turn of the event loop. `onTick` must not throw. It runs in any stream's async context, so let it only
+ * count and write.
  */
 export function every(intervalMs: number, onTick: () => void): () => void {
   const startMs = Math.floor(performance.now() / STEP_MS) * STEP_MS;

@@ -89,7 +89,7 @@ export function openEventStream<E extends EventData<E> = Events>(
   source: Source<E>,
   { reconnectionTimeMs = 1000, heartbeatMs = 15_000, controlEvents = true }: EventStreamOptions = {},
 ): void {
-  const res = response as ServerResponse; // as typed, the methods of both can't be called on their union
+  const res = response as ServerResponse; // TypeScript can't call the methods of this union
   if (typeof res?.writeHead !== 'function')
     throw expected('res', "Node's ServerResponse, as in reply.raw, ctx.res or c.env.outgoing", res);
   if (typeof source !== 'function') throw expected('source', 'a function', source);
@@ -134,7 +134,7 @@ class Stream<E extends EventData<E>> implements EventStream<E> {
   #controller: AbortController | undefined;
   #isEnded = false;
   #isClosed = false;
-  #limit: number | undefined; // of the backlog, if there is one
+  #limit: number | undefined; // set while there is a backlog, see #isBehind
   #unread = 0; // at the last look, see unread()
   #stalledMs = 0;
 
@@ -244,12 +244,15 @@ class Stream<E extends EventData<E>> implements EventStream<E> {
   /** Whether the client's backlog is beyond its limit, which is set when the backlog begins. */
   #isBehind(): boolean {
     const backlog = this.#channel.writableLength;
-    if (backlog <= MAX_BUFFERED_BYTES) this.#limit = undefined;
-    else if (this.#limit === undefined) {
+    if (backlog <= MAX_BUFFERED_BYTES) {
+      this.#limit = undefined;
+      return false;
+    }
+    if (this.#limit === undefined) {
       this.#limit = Infinity; // until this turn is over: the socket cannot drain during it
       setImmediate(() => (this.#limit = this.#channel.writableLength + MAX_BUFFERED_BYTES));
     }
-    return backlog > (this.#limit ?? Infinity);
+    return backlog > this.#limit;
   }
 
   /** Nothing was sent for `heartbeatMs`, or what was sent is not being read. */
@@ -274,13 +277,13 @@ class Stream<E extends EventData<E>> implements EventStream<E> {
   }
 }
 
-/** Whether something, such as a compressor or a tracer, has put a `write` of its own before the class's. */
+/** Whether there is more than one `write` in the prototype chain, such as a compressor's before the class's. */
 function isWrapped(res: object): boolean {
   const above = Object.getPrototypeOf(res) as object;
   return Object.prototype.hasOwnProperty.call(res, 'write') ? 'write' in above : isWrapped(above);
 }
 
-/** Not a size, but it changes whenever the client reads; `writableLength` changes only when a write is over. */
+/** Changes whenever the client reads; 0: it has read all. `writableLength` changes only when a write is over. */
 function unread({ writableLength, _handle }: Duplex & { _handle?: { writeQueueSize?: number } }): number {
   return writableLength > 0 ? writableLength + (_handle?.writeQueueSize ?? 0) : 0;
 }
