@@ -283,6 +283,7 @@ describe('a reader that falls behind', () => {
     client.socket.end();
     await eventually(() => res.socket?.writable === false);
     stream.send({ data: 'too late' });
+    await stream.ready();
     client.socket.resume();
     expect(body(await client.closed)).toBe(`retry: 1000\n\ndata: ${'x'.repeat(7_000_000)}\n\n`);
     expect(log).not.toHaveBeenCalled();
