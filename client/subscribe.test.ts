@@ -553,6 +553,7 @@ describe('a subscription', () => {
       });
       await received(1);
       leave(subscription);
+      subscription.drop(); // there is nothing to cut
       expect(subscription.status).toEqual({ state: 'paused' });
       await eventually(() => requests[0]?.socket.destroyed);
       comeBack(subscription);

@@ -126,10 +126,8 @@ async function sendHalfARequest(port: number): Promise<Connection> {
 
 /** Waits until the server refuses connections. */
 function refused(url: string): Promise<boolean> {
-  const isRefused = (): Promise<boolean> =>
-    fetch(`${url}/health`).then(
-      () => false,
-      () => true,
-    );
-  return eventually(isRefused);
+  return eventually(async () => {
+    const answer = await fetch(`${url}/health`).catch(() => undefined);
+    return answer === undefined;
+  });
 }
