@@ -1,8 +1,7 @@
-import { once } from 'node:events';
-import { get, type IncomingMessage, type RequestOptions } from 'node:http';
+import type { IncomingMessage, RequestOptions } from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isNginxMissing, startNginx } from './support/nginx.ts';
+import { askNginx, isNginxMissing, startNginx } from './support/nginx.ts';
 import { isListening, type ServerProcess } from './support/processes.ts';
 import { eventually, serverProcess } from './support/testServer.ts';
 
@@ -67,11 +66,5 @@ async function start(env: NodeJS.ProcessEnv = {}, share?: number): Promise<Start
   return { port: nginx.ports.http, servers };
 }
 
-/** Asks for a stream, and leaves it open until the test has finished. */
-async function ask(port: number, options: RequestOptions = {}): Promise<IncomingMessage> {
-  const request = get({ host: '127.0.0.1', port, path: '/count', agent: false, ...options });
-  onTestFinished(() => void request.destroy());
-  const [answer]: IncomingMessage[] = await once(request, 'response');
-  if (!answer) throw new Error('expected an answer');
-  return answer.on('error', () => {}); // cut off at the end of the test, or by a server that was killed
-}
+const ask = (port: number, options?: RequestOptions): Promise<IncomingMessage> =>
+  askNginx(port, { path: '/count', ...options });

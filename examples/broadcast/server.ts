@@ -1,13 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import express from 'express';
-import {
-  json,
-  lastEventId,
-  openEventStream,
-  type EventStream,
-  type Json,
-  type Message,
-} from '../../server/eventStream.ts';
+import { json, lastEventId, openEventStream, type Json } from '../../server/eventStream.ts';
+import type { EventStream, Message } from '../../server/eventStream.ts';
 import { serve, setting } from '../serve.ts';
 
 export interface Quotes {

@@ -1,14 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { parse, subscribe } from '../../client/subscribe.ts';
 import { isBrowserMissing } from '../../test/support/browser.ts';
 import { browserPages, openBeside, read, sendJson, startExample } from '../../test/support/examples.ts';
 import type { Reader } from '../../test/support/reader.ts';
 import { isRedisMissing, startRedis } from '../../test/support/redis.ts';
 import { eventually } from '../../test/support/testServer.ts';
-import { overFetch } from '../headers/overFetch.ts';
-import type { AnswerEvents } from './server.ts';
 
 const open = browserPages();
 const VISITOR = { Cookie: `visitor=${'v'.repeat(22)}` };
@@ -127,36 +124,6 @@ test('prompts and running answers are limited, and a flood ends no server', asyn
   expect(await flood(0, 4)).toEqual([201, 201, 201, 429]);
   expect(new Set(await flood(4, 1100, {}))).toEqual(new Set([201, 503]));
   expect(server.child.exitCode).toBe(null);
-});
-
-test.skipIf(process.platform === 'win32')('a server that hangs is noticed, also after a POST', async () => {
-  const { child, url } = await startExample('chat', { TOKEN_MS: '20' });
-  const states: string[] = [];
-  let [text, ended] = ['', ''];
-  const { close } = subscribe<AnswerEvents>(
-    `${url}/chats/streamed-from-a-post`,
-    {
-      question: () => {},
-      token({ data }) {
-        if (text === '') child.kill('SIGSTOP');
-        text += parse(data);
-      },
-      tool: () => {},
-      ended: ({ data }) => (ended = data),
-      reset: () => (text = ''),
-    },
-    {
-      EventSource: overFetch((to, signal) => sendJson('POST', to, { prompt: 'Hello' }, VISITOR, signal)),
-      staleAfterMs: 1000,
-      onStatus: ({ state }) => states.push(state),
-    },
-  );
-  onTestFinished(close);
-  await eventually(() => states.includes('reconnecting'));
-  child.kill('SIGCONT');
-  await eventually(() => states.at(-1) === 'closed');
-  expect(text).toMatch(WHOLE);
-  expect(ended).toBe('complete');
 });
 
 test.skipIf(isRedisMissing())(

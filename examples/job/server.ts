@@ -16,7 +16,6 @@ interface Session {
 }
 
 interface Job {
-  user: string;
   percent: number;
   readers: Set<EventStream<JobEvents>>;
   /** When it is forgotten, once it is done. */
@@ -34,7 +33,8 @@ const MAX_JOBS_PER_USER = 10;
 const SIGNED_OUT = 'session: expected one that is open, found none';
 
 const sessions = new Map<string, Session>();
-const jobs = new Map<string, Job>();
+/** By user, and then by ID. */
+const jobs = new Map<string, Map<string, Job>>();
 export const app = express();
 
 app.use((req, res, next) => {
@@ -74,14 +74,11 @@ app.delete('/session', (req, res) => {
 app.put('/jobs/:id', (req, res) => {
   const session = sessionOf(req);
   if (!session) return refuse(res, 401, SIGNED_OUT);
-  const known = jobs.get(req.params.id);
-  if (!/^[\w-]{16,64}$/.test(req.params.id) || (known && known.user !== session.user))
-    return refuse(res, 404);
-  if (!known) {
-    const own = [...jobs.values()].filter(({ user }) => user === session.user);
-    if (own.length >= MAX_JOBS_PER_USER)
-      return refuse(res, 429, 'jobs: expected fewer a person, retry later');
-    jobs.set(req.params.id, start(session.user));
+  if (!/^[\w-]{16,64}$/.test(req.params.id)) return refuse(res, 404);
+  const own = jobs.get(session.user) ?? new Map<string, Job>();
+  if (!own.has(req.params.id)) {
+    if (own.size >= MAX_JOBS_PER_USER) return refuse(res, 429, 'jobs: expected fewer a person, retry later');
+    jobs.set(session.user, own.set(req.params.id, start()));
   }
   res.sendStatus(201);
 });
@@ -89,8 +86,8 @@ app.put('/jobs/:id', (req, res) => {
 app.get('/jobs/:id', (req, res) => {
   const session = sessionOf(req);
   if (!session) return refuse(res, 401, SIGNED_OUT);
-  const job = jobs.get(req.params.id);
-  if (job?.user !== session.user) return refuse(res, 404);
+  const job = jobs.get(session.user)?.get(req.params.id);
+  if (!job) return refuse(res, 404);
   openEventStream<JobEvents>(req, res, (stream) => {
     // The ID is the percent, and each message says all: whoever comes back needs only the newest.
     if (job.percent > Number(lastEventId(req)) || job.percent === 100) tell(stream, job);
@@ -107,8 +104,8 @@ app.get('/jobs/:id', (req, res) => {
 
 app.use(reportError);
 
-function start(user: string): Job {
-  const job: Job = { user, percent: 0, readers: new Set(), endsAt: Infinity };
+function start(): Job {
+  const job: Job = { percent: 0, readers: new Set(), endsAt: Infinity };
   const timer = setInterval(() => {
     job.percent += 1;
     for (const stream of job.readers) tell(stream, job);
@@ -137,7 +134,10 @@ function end(secret: string): void {
 
 setInterval(() => {
   for (const [secret, { endsAt }] of sessions) if (Date.now() >= endsAt) end(secret);
-  for (const [id, { endsAt }] of jobs) if (Date.now() >= endsAt) jobs.delete(id);
+  for (const [user, own] of jobs) {
+    for (const [id, { endsAt }] of own) if (Date.now() >= endsAt) own.delete(id);
+    if (own.size === 0) jobs.delete(user);
+  }
 }, SWEEP_MS).unref();
 
 function secretOf({ headers }: Request): string {

@@ -113,7 +113,6 @@ describe.skipIf(isRedisMissing() || isBrowserMissing())('over Redis', () => {
       onTestFinished(nginx.stop);
       const url = `http://127.0.0.1:${nginx.ports.http}`;
       const readers = Array.from({ length: READERS }, () => read(`${url}/logs/chaos`));
-      const page = await open(`${url}/#chaos`);
 
       let [cuts, deaths] = [0, 0];
       const cutting = setInterval(() => {
@@ -151,12 +150,7 @@ describe.skipIf(isRedisMissing() || isBrowserMissing())('over Redis', () => {
       expect([...new Set(all)]).toEqual(Array.from({ length: LINES }, (_, i) => `entry ${i + 1}`));
       await eventually(() => readers.every(({ received }) => received.length >= all.length)).catch(() => {});
       for (const reader of readers) expect(texts(reader)).toEqual(all);
-      console.log(
-        `${READERS} readers, ${cuts} cuts, ${deaths} deaths, none lost or twice (PROOF_SEED=${seed})`,
-      );
-      await page.getByText(String(LINES), { exact: true }).waitFor();
-      expect(`entry ${await page.locator('li').first().textContent()}`).toBe(all.at(-500));
-      expect(await page.getByRole('alert').textContent()).toBe('');
+      console.log(`${cuts} cuts, ${deaths} deaths, none lost or twice (PROOF_SEED=${seed})`);
     },
   );
 });

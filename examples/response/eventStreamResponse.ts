@@ -8,6 +8,8 @@ const HEADERS = {
   'X-Accel-Buffering': 'no',
 };
 const encoder = new TextEncoder();
+/** Edge runtimes have no `setImmediate`, or one that throws. `setTimeout` takes a millisecond. */
+const inLaterTurn = globalThis.process?.versions?.node ? setImmediate : setTimeout;
 
 /**
  * Answers a request with an event stream (HTML, section 9.2), for handlers that return a `Response`. The source,
@@ -24,7 +26,6 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
   if (request.method === 'HEAD') return new Response(null, { headers: HEADERS });
 
   const closing = new AbortController();
-  const heartbeat = controlEvents ? formatControlEvent(HEARTBEAT_EVENT) : formatComment('');
   const waiting = [start]; // until all that was sent has been read
   let controller: ReadableStreamDefaultController<Uint8Array>;
   let timer: ReturnType<typeof setInterval> | undefined;
@@ -40,12 +41,12 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
     finish: () => attempt(() => end(controlEvents ? formatControlEvent(END_EVENT) : '')),
     reconnectAfter: (ms) => attempt(() => end(formatRetry(ms))),
     async ready() {
-      await new Promise<void>(inLaterTurn);
+      await new Promise<void>((resolve) => void inLaterTurn(resolve));
       if (backlog() > MAX_BUFFERED_BYTES) await new Promise<void>((resolve) => waiting.push(resolve));
     },
   };
   const body = new ReadableStream<Uint8Array>(
-    { start: (its) => void (controller = its), pull: wake, cancel: close },
+    { start: (its) => void (controller = its), pull: wake, cancel: () => attempt(close) },
     { highWaterMark: 0, size: (chunk) => chunk.byteLength }, // 0: `pull` is called when all has been read
   );
   // When the client leaves, some frameworks only cancel the body, and others only abort this signal.
@@ -57,11 +58,9 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
   function start(): void {
     attempt(() => {
       write(retry);
-      const result: unknown = source(stream);
-      if (typeof result === 'function') stop = result as () => void;
-      else if (result instanceof Promise) result.then(stream.finish).catch(fail);
-      else if (result !== undefined)
-        throw new TypeError(`source: expected a function, found ${String(result)}`);
+      const result = source(stream) as (() => void) | Promise<void> | undefined;
+      if (typeof result === 'function') stop = result;
+      else result?.then(stream.finish, fail);
     });
   }
 
@@ -79,9 +78,13 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
     else if (limit === Infinity) inLaterTurn(() => (limit = backlog() + MAX_BUFFERED_BYTES)); // after the burst
     if (backlog() > limit) return end('');
     clearInterval(timer);
-    if (heartbeatMs > 0)
-      timer = setInterval(() => backlog() === 0 && attempt(() => write(heartbeat)), heartbeatMs);
+    if (heartbeatMs > 0) timer = setInterval(beat, heartbeatMs);
     controller.enqueue(encoder.encode(text)); // the last step: Deno may find here that the client has left
+  }
+
+  function beat(): void {
+    if (backlog() > 0) return;
+    attempt(() => write(controlEvents ? formatControlEvent(HEARTBEAT_EVENT) : formatComment('')));
   }
 
   function end(text: string): void {
@@ -105,14 +108,5 @@ export function eventStreamResponse<E extends { [Name in keyof E]: string | numb
     Promise.resolve()
       .then(() => stop?.())
       .catch(console.error);
-  }
-}
-
-/** Edge runtimes have no `setImmediate`, or one that throws. `setTimeout` takes a millisecond. */
-function inLaterTurn(callback: () => void): void {
-  try {
-    setImmediate(callback);
-  } catch {
-    setTimeout(callback);
   }
 }

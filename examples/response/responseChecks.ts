@@ -1,6 +1,8 @@
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { ServerProcess } from '../../test/support/processes.ts';
 import { eventually } from '../../test/support/testServer.ts';
+import { read } from '../../test/support/wireChecks.ts';
 
 /** Asks for a path of runtimes/numbers.ts. */
 export type Ask = (query: string, init?: RequestInit) => Promise<Response>;
@@ -10,45 +12,64 @@ export type Ask = (query: string, init?: RequestInit) => Promise<Response>;
  * that a client has left needs a heartbeat, in ms; by default there is none within the test.
  */
 export function responseChecks(ask: Ask, heartbeatMs = 600_000): void {
-  const sources = async (): Promise<{ started: number; open: number; stoppedAt: number }> =>
+  const sources = async (): Promise<{ started: number; open: number; stoppedAt: number; sent: number }> =>
     (await ask('?mode=sources')).json();
 
-  test('counts, and resumes after a cut', async () => {
-    const first = await read(ask, '', 3);
-    expect(first.answer.headers.get('Content-Type')).toMatch(/^text\/event-stream\b/);
-    expect(first.text).toMatch(/^retry: \d+\n\nid: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\n/);
-    await first.leave();
-    const second = await read(ask, '', 2, { headers: { 'Last-Event-ID': '3' } });
-    expect(second.text).toMatch(/^retry: \d+\n\nid: 4\ndata: 4\n\nid: 5\ndata: 5\n\n/);
-    const third = await read(ask, '?lastEventId=41', 1);
-    expect(third.text).toMatch(/^retry: \d+\n\nid: 42\ndata: 42\n\n/);
+  /** Asks for a stream, which is left at the latest when the test has finished. */
+  const follow = async (query: string, init?: RequestInit): Promise<Response> => {
+    const answer = await ask(query, init);
+    onTestFinished(() => answer.body?.cancel());
+    return answer;
+  };
+
+  test.each<[string, string, RequestInit, number]>([
+    ['counts', '', {}, 1],
+    ['resumes by the header', '', { headers: { 'Last-Event-ID': '3' } }, 4],
+    ['resumes by the query', '?lastEventId=41', {}, 42],
+  ])('%s', async (_what, query, init, n) => {
+    const text = await read(await follow(query, init), 2);
+    expect(text.replace(/^retry: \d+/, '')).toMatch(
+      `\n\nid: ${n}\ndata: ${n}\n\nid: ${n + 1}\ndata: ${n + 1}\n\n`,
+    );
   });
 
-  test.each(['counts', 'silent'])(
-    'starts one source, and stops it within 2 s when the client leaves: %s',
+  test.each(['', 'mode=silent'])(
+    'starts one source, and stops it within 2 s of a leave: %s',
     async (mode) => {
       await eventually(async () => (await sources()).open === 0);
       const { started } = await sources();
-      const { leave } = await read(ask, `?mode=${mode}&heartbeatMs=${heartbeatMs}`, 1);
+      const answer = await follow(`?heartbeatMs=${heartbeatMs}&${mode}`);
+      await read(answer, 1);
       expect(await sources()).toMatchObject({ started: started + 1, open: 1 });
       const leftAt = Date.now();
-      await leave();
+      await answer.body?.cancel();
       await eventually(async () => (await sources()).open === 0);
       const after = await sources();
-
       expect(after.started).toBe(started + 1);
       expect(after.stoppedAt - leftAt).toBeLessThan(2000);
     },
   );
 
+  test('sends a client that does not read no more than there is room for', async () => {
+    await eventually(async () => (await sources()).open === 0);
+    await read(await follow(`?mode=floods&heartbeatMs=${heartbeatMs}`), 1);
+    await eventually(async () => {
+      const { sent } = await sources();
+      await setTimeout(500);
+      return sent === (await sources()).sent;
+    });
+    const { open, sent } = await sources();
+    expect(open).toBe(1); // it waits: it was not cut for its backlog
+    expect(sent).toBeLessThan(50_000_000); // the system's buffers
+  });
+
   test('answers HEAD without a source', async () => {
     const { started } = await sources();
-    const answer = await ask('', { method: 'HEAD' });
-    expect(answer.status).toBe(200);
-    expect(answer.headers.get('Content-Type')).toMatch(/^text\/event-stream\b/);
-    expect(answer.headers.get('Cache-Control')).toBe('no-cache, no-transform');
-    expect(answer.headers.get('X-Accel-Buffering')).toBe('no');
-    expect(await answer.text()).toBe('');
+    const { status, headers, body } = await ask('', { method: 'HEAD' });
+    expect([status, body]).toEqual([200, null]);
+    expect(headers.get('Content-Type')).toMatch(/^text\/event-stream\b/);
+    expect(headers.get('Cache-Control')).toBe('no-cache, no-transform');
+    expect(headers.get('X-Accel-Buffering')).toBe('no');
     expect((await sources()).started).toBe(started);
   });
 
@@ -72,30 +93,7 @@ export function serves(
       server = await start();
     });
     afterAll(() => server?.stop());
-    responseChecks(
-      (query, init) => fetch(`http://127.0.0.1:${server?.port}${path}${query}`, init),
-      heartbeatMs,
-    );
+    const ask: Ask = (query, init) => fetch(`http://127.0.0.1:${server?.port}${path}${query}`, init);
+    responseChecks(ask, heartbeatMs);
   });
-}
-
-/** Asks, and reads until this many messages have come. Leaves at the latest when the test has finished. */
-async function read(
-  ask: Ask,
-  query: string,
-  messages: number,
-  init: RequestInit = {},
-): Promise<{ answer: Response; text: string; leave(): Promise<void> }> {
-  const answer = await ask(query, init);
-  const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
-  const leave = (): Promise<void> => reader.cancel();
-  onTestFinished(leave);
-  const decoder = new TextDecoder();
-  let text = '';
-  while (text.split('\n\n').length < messages + 2) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error(`expected ${messages} messages, found the end after ${JSON.stringify(text)}`);
-    text += decoder.decode(value, { stream: true });
-  }
-  return { answer, text, leave };
 }

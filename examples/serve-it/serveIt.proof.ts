@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { get, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, RequestOptions, ServerResponse } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isNginxMissing, startNginx, type Nginx } from '../../test/support/nginx.ts';
+import { askNginx, isNginxMissing, startNginx, type Nginx } from '../../test/support/nginx.ts';
 import { freePort, launch, listeningOn } from '../../test/support/processes.ts';
 import { eventually, listen } from '../../test/support/testServer.ts';
 
@@ -22,23 +21,12 @@ async function start(listener: RequestListener, share?: number): Promise<Nginx> 
   return startBefore([port, port], share);
 }
 
-/** Asks nginx, and leaves what it answers open until the test has finished. */
-async function ask(
-  { ports }: Nginx,
-  path = '/count?token=secret',
-  headers: Record<string, string> = {},
-  port = ports.http,
-): Promise<IncomingMessage> {
-  const request = get({ host: '127.0.0.1', port, path, agent: false, headers });
-  onTestFinished(() => void request.destroy());
-  const [answer]: IncomingMessage[] = await once(request, 'response');
-  if (!answer) throw new Error('expected an answer');
-  return answer.on('error', () => {});
-}
+const ask = ({ ports }: Nginx, options?: RequestOptions): Promise<IncomingMessage> =>
+  askNginx(ports.http, { path: '/count?token=secret', ...options });
 
 async function statuses(nginx: Nginx, times: number, path?: string): Promise<(number | undefined)[]> {
   const found: (number | undefined)[] = [];
-  for (let n = 0; n < times; n += 1) found.push((await ask(nginx, path)).statusCode);
+  for (let n = 0; n < times; n += 1) found.push((await ask(nginx, path ? { path } : {})).statusCode);
   return found;
 }
 
@@ -95,9 +83,10 @@ describe.skipIf(isNginxMissing())('nginx.conf', () => {
       else res.setHeader('Content-Type', 'application/json').end(text);
     });
     const encoding = async (path: string): Promise<unknown> =>
-      (await ask(nginx, path, { 'Accept-Encoding': 'gzip' })).headers['content-encoding'];
+      (await ask(nginx, { path, headers: { 'Accept-Encoding': 'gzip' } })).headers['content-encoding'];
     expect([await encoding('/page'), await encoding('/count')]).toEqual(['gzip', undefined]);
-    const redirect = await ask(nginx, '/count?x', { Host: 'app.example' }, nginx.ports.redirect);
+    const headers = { Host: 'app.example' };
+    const redirect = await askNginx(nginx.ports.redirect, { path: '/count?x', headers });
     expect([redirect.statusCode, redirect.headers.location]).toEqual([301, 'https://app.example/count?x']);
   });
 

@@ -128,7 +128,7 @@ describe.skipIf(isRedisMissing())('a store in Redis', () => {
     expect(got).toEqual(numbers(1, 3));
   });
 
-  test('rejects while Redis hangs or is down, and tells its readers of one that comes back empty', async () => {
+  test('rejects while Redis hangs or is down, and tells its readers', async () => {
     const store = await open('Redis');
     await append(store, 'outage', 1, 1);
     const reader = read(store, 'outage');
@@ -139,12 +139,7 @@ describe.skipIf(isRedisMissing())('a store in Redis', () => {
     await eventually(() => reader.got.includes('rejected'));
     await redis?.kill();
     await expect(store.has('outage')).rejects.toThrow();
-    await redis?.start('empty');
+    await redis?.start();
     await eventually(store.isReady);
-    const back = read(store, 'outage', reader.ids[0]);
-    await eventually(() => back.got.length === 1);
-    await append(store, 'outage', 3, 3);
-    await eventually(() => back.got.length === 2);
-    expect(back.got).toEqual(['reset ', 'entry 3']);
   });
 });

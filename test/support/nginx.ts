@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage, type RequestOptions } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import { isMissing, programPath } from './browser.ts';
 import { cert, key } from './certificate.ts';
 import { freePort, launch, listeningOn, type Launched } from './processes.ts';
@@ -74,6 +77,15 @@ export async function startNginx(
   for (const port of Object.values(ports)) await listeningOn(port, nginx);
   const logs = (): string => LOGS.map((name) => readFileSync(join(folder, name), 'utf8')).join('');
   return { ports, process: nginx, logs, stop };
+}
+
+/** Asks, and leaves what is answered open until the test has finished. */
+export async function askNginx(port: number, options: RequestOptions): Promise<IncomingMessage> {
+  const request = get({ host: '127.0.0.1', port, agent: false, ...options });
+  onTestFinished(() => void request.destroy());
+  const [answer]: IncomingMessage[] = await once(request, 'response');
+  if (!answer) throw new Error('expected an answer');
+  return answer.on('error', () => {}); // cut off at the end of the test, or by a server that was killed
 }
 
 const LOGS = ['access.log', 'error.log'];

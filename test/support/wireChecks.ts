@@ -84,7 +84,7 @@ export function wireChecks(origin: () => string): void {
 }
 
 /** What comes until this many numbers have. */
-async function read(answer: Response, numbers: number): Promise<string> {
+export async function read(answer: Response, numbers: number): Promise<string> {
   let text = '';
   const decoder = new TextDecoder();
   for await (const chunk of answer.body?.values({ preventCancel: true }) ?? []) {
