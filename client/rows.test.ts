@@ -58,6 +58,7 @@ describe('update', () => {
 
   test('knows no row before a stream is open, as when StrictMode mounts twice or a request is refused', () => {
     expect(after({ state: 'connecting' }, { state: 'paused' }, { state: 'connecting' }, lost)).toBe(nothing);
+    expect(after(message('1', '1'))).toEqual(nothing);
   });
 
   test('keeps the lines of a message, and the last event ID through one without an id', () => {

@@ -69,6 +69,12 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     streams[0]?.write(text);
   }
 
+  /** Sends a message that has an ID, and waits until it has been handled. */
+  async function sendOne(id: number): Promise<void> {
+    send(`id: ${id}\ndata: a\n\n`);
+    await received(1);
+  }
+
   async function until(state: string): Promise<void> {
     await page.waitForFunction((wanted) => window.hook?.status.state === wanted, state, POLLING);
   }
@@ -97,49 +103,36 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     await eventually(() => streams.length === 0);
   });
 
-  test('calls the newest handler, and a new one makes no new connection', async () => {
+  test('calls the newest handlers and onStatus, also a handler that a later render adds, on the same connection', async () => {
     await mount();
-    send('id: 1\ndata: a\n\n');
-    await received(1);
-    await render({ label: 'second' });
-    send('id: 2\ndata: b\n\n');
-    expect(await received(2)).toEqual(['first:a', 'second:b']);
-    expect(await asked()).toEqual([]);
-  });
-
-  test('calls a handler that a later render adds, on the same connection', async () => {
-    await mount();
+    await sendOne(1);
     await render({ extra: 'note', label: 'second' });
     await settle();
-    send('event: note\ndata: a\n\ndata: b\n\n');
-    expect(await received(2)).toEqual(['note:a', 'second:b']);
+    send('event: note\ndata: b\n\ndata: c\n\n');
+    expect(await received(3)).toEqual(['first:a', 'note:b', 'second:c']);
     expect(await asked()).toEqual([]);
+    await act('pause');
+    await page.waitForFunction(() => window.hook.told.at(-1) === 'second:paused');
   });
 
-  test('closes the old connection at another URL, and starts that stream from its beginning', async () => {
-    await mount();
-    send('id: 41\ndata: a\n\n');
-    await received(1);
-    await render({ url: '/other' });
-    await eventually(() => streams.length === 1 && streams[0]?.req.url === '/other');
-    expect(streams[0]?.req.headers['last-event-id']).toBeUndefined();
-    await until('open');
-  });
-
-  test.each(['message', 'end'])('hands no %s of the old stream on to another URL', async (type) => {
-    await mount();
-    await page.evaluate((name) => {
-      const old = window.hook.sources.at(-1);
-      window.hook.onCommit = () => old?.dispatchEvent(new MessageEvent(name, { data: 'old' }));
-    }, type);
-    await render({ url: '/other', label: 'second' });
-    await eventually(() => streams.length === 1 && streams[0]?.req.url === '/other');
-    send('data: new\n\n');
-    expect(await received(1)).toEqual(['second:new']);
-    expect((await page.evaluate(() => window.hook.told)).filter((told) => told.endsWith('closed'))).toEqual(
-      [],
-    );
-  });
+  test.each(['message', 'end'])(
+    'hands no %s of the old stream on to another URL, which starts at its beginning',
+    async (type) => {
+      await mount();
+      await sendOne(41);
+      await page.evaluate((name) => {
+        const old = window.hook.sources.at(-1);
+        window.hook.onCommit = () => old?.dispatchEvent(new MessageEvent(name, { data: 'old' }));
+      }, type);
+      await render({ url: '/other', label: 'second' });
+      await eventually(() => streams.length === 1 && streams[0]?.req.url === '/other');
+      send('data: new\n\n');
+      expect(await received(2)).toEqual(['first:a', 'second:new']);
+      expect((await page.evaluate(() => window.hook.told)).filter((told) => told.endsWith('closed'))).toEqual(
+        [],
+      );
+    },
+  );
 
   test('opens the stream of another URL even when the old one was paused', async () => {
     await mount();
@@ -200,8 +193,7 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
 
   test.each(['drop', 'pause'] as const)('comes back after the last message from %s', async (how) => {
     await mount();
-    send('id: 7\ndata: a\n\n');
-    await received(1);
+    await sendOne(7);
     const closed = once(streams[0] ?? expect.unreachable(), 'close');
     await act(how);
     await closed;
@@ -214,21 +206,25 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     expect(await asked()).toEqual(['/stream?lastEventId=7']);
   });
 
-  test('holds no connection while it is not enabled, and keeps its place', async () => {
+  test('holds no connection before it is enabled', async () => {
     await mount({ enabled: false });
     expect(await asked()).toEqual([]);
     await render({ enabled: true });
     await until('open');
-    await eventually(() => streams.length === 1);
-    send('id: 7\ndata: a\n\n');
-    await received(1);
-    await render({ enabled: false });
-    await until('paused');
-    await eventually(() => streams.length === 0);
-    await render({ enabled: true });
-    await until('open');
-    expect(await asked()).toEqual(['/stream', '/stream?lastEventId=7']);
   });
+
+  test.each([{ enabled: false }, { isHidden: true }])(
+    'holds no connection while rendered with %j, and goes on where it was',
+    async (gone) => {
+      await mount();
+      await sendOne(7);
+      await render(gone);
+      await eventually(() => streams.length === 0);
+      await render({ enabled: true, isHidden: false });
+      await eventually(() => streams.length === 1);
+      expect(await asked()).toEqual(['/stream?lastEventId=7']);
+    },
+  );
 
   test.each([{ enabled: false }, { isHidden: true }])(
     'stays paused when it comes back from %j',
@@ -243,21 +239,9 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     },
   );
 
-  test('holds no connection in a hidden Activity, and goes on where it was when that is shown', async () => {
-    await mount();
-    send('id: 7\ndata: a\n\n');
-    await received(1);
-    await render({ isHidden: true });
-    await eventually(() => streams.length === 0);
-    await render({ isHidden: false });
-    await eventually(() => streams.length === 1);
-    expect(await asked()).toEqual(['/stream?lastEventId=7']);
-  });
-
   test('calls the newest function for the URL, and another function makes no new connection', async () => {
     await mount({ isAsked: true });
-    send('id: 7\ndata: a\n\n');
-    await received(1);
+    await sendOne(7);
     await render({ label: 'second' });
     expect(await asked()).toEqual([]);
     await act('drop');
@@ -268,19 +252,10 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
   test('begins after an ID that was kept elsewhere, also under StrictMode, and goes on from there', async () => {
     await mount({ lastEventId: '41' });
     expect(streams[0]?.req.url).toBe('/stream?lastEventId=41');
-    send('id: 42\ndata: a\n\n');
-    await received(1);
+    await sendOne(42);
     await act('drop');
     await eventually(async () => (await asked()).length > 0);
     expect(await asked()).toEqual(['/stream?lastEventId=42']);
-  });
-
-  test('tells the newest onStatus of each change', async () => {
-    await mount();
-    await render({ label: 'second' });
-    await settle();
-    await act('pause');
-    await page.waitForFunction(() => window.hook.told.at(-1) === 'second:paused');
   });
 
   test('stays closed when the stream has finished', async () => {
