@@ -12,7 +12,7 @@ export default defineConfig({
     globalSetup: ['test/support/bundles.ts', 'test/support/browser.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 3, // also on one core: many tests wait for clocks
+    maxWorkers: 4, // also on one core: many tests wait for clocks
     isolate: false, // else Playwright is loaded anew for each file
   },
 });
