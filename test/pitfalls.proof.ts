@@ -9,6 +9,7 @@ type Pitfall = [what: string, file: string, code: string, without: string, testF
 
 const STREAM = 'server/eventStream.ts';
 const STREAM_TEST = 'server/eventStream.test.ts';
+const TRANSPORTS_TEST = 'server/transports.test.ts';
 const APP = 'server/app.ts';
 const APP_TEST = 'server/app.test.ts';
 const WIRE_TEST = 'server/wire.test.ts';
@@ -42,10 +43,10 @@ const PITFALLS: Pitfall[] = [
     STREAM_TEST, 'gets its backlog and is disconnected when that grows beyond the documented limit'],
   ['A limit on the backlog cuts a burst, over TLS every one',
     STREAM, 'this.#limit = Infinity;', 'this.#limit = MAX_BUFFERED_BYTES;',
-    'server/transports.test.ts', 'a burst of one turn arrives on one connection, and so does what follows'],
+    TRANSPORTS_TEST, 'a burst of one turn arrives on one connection, and so does what follows'],
   ['A client that has caught up may not fall behind again',
     STREAM, 'this.#limit = undefined;', '',
-    STREAM_TEST, 'once it has read all, may fall behind as far again'],
+    TRANSPORTS_TEST, 'a burst may follow a burst, once the client has read it'],
   ['A client stalls for ever',
     STREAM, 'if (this.#stalledMs >= STALLED_AFTER_MS) this.#cut();', '',
     STREAM_TEST, 'is disconnected when it reads nothing for the documented time'],
@@ -66,13 +67,13 @@ const PITFALLS: Pitfall[] = [
     STREAM_TEST, 'as an id or an event'],
   ['A crash looks like the end of the body',
     STREAM, 'if (!this.#isEnded) this.#cut();', "this.#end('');",
-    STREAM_TEST, 'that rejects is logged once, and cut off so that nobody takes it for the end'],
+    TRANSPORTS_TEST, 'a crash of the source is not taken for the end'],
   ['Over HTTP/2 a crash looks like the end',
     STREAM, "this.#channel === this.#res.socket ? undefined : new Error('The stream was cut')", '',
-    'server/transports.test.ts', 'a crash of the source is not taken for the end'],
+    TRANSPORTS_TEST, 'a crash of the source is not taken for the end'],
   ['An async source throws, and the process ends',
     STREAM, 'await result.then(', 'void result.then(',
-    STREAM_TEST, 'that rejects is logged once, and cut off so that nobody takes it for the end'],
+    TRANSPORTS_TEST, 'a crash of the source is not taken for the end'],
   ['Pipelined requests mix two answers',
     STREAM, 'if (res.socket)', 'if (true)',
     STREAM_TEST, 'are answered in turn, the stream after what came before it'],
