@@ -136,7 +136,7 @@ const PITFALLS: Pitfall[] = [
     HOOK_TEST, 'holds one connection under StrictMode and none after the component has gone'],
   ['A new handler is never called',
     HOOK, 'subscription?.handle(next?.handlers ?? {});', '',
-    HOOK_TEST, 'calls the newest handler, and a new one makes no new connection'],
+    HOOK_TEST, 'calls the newest handlers and onStatus'],
   ['The status of the old stream is told to the new URL',
     HOOK, 'if (shown.current !== stream) shown.current.follow();', '',
     HOOK_TEST, 'hands no end of the old stream on to another URL'],
