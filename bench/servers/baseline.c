@@ -1,6 +1,6 @@
 // Close to the least that this machine can do: epoll, and one write a frame. Every tick has the same length, so
-// the connection served longest ago is due next, and a ring buffer is the queue. It expects a whole request in one
-// read. Like the other servers it hears when a client leaves; the connection's next turn in the ring closes it.
+// the connection served longest ago is due next, and a ring buffer is the queue. It expects a whole request in
+// one read. Like the other servers it hears when a client leaves; the connection's next turn in the ring closes it.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,6 +22,14 @@ static struct connection {
   long count;
   double due;
 } ring[MOST];
+static unsigned head, tail;
+
+// One that was served late is due before some that were served since. Behind them it would be late for ever.
+static void push(struct connection c) {
+  unsigned i = tail++;
+  for (; i != head && ring[(i - 1) % MOST].due > c.due; i--) ring[i % MOST] = ring[(i - 1) % MOST];
+  ring[i % MOST] = c;
+}
 
 static double now_ms(void) {
   struct timespec t;
@@ -46,7 +54,7 @@ int main(void) {
   struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[256];
   epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);
 
-  for (unsigned head = 0, tail = 0;;) {
+  for (;;) {
     double wait = head == tail ? TICK_MS : ring[head % MOST].due - now_ms();
     struct timespec timeout = {0, 0};
     if (wait > 0) timeout = (struct timespec){wait / 1000, (long)(wait * 1e6) % 1000000000};
@@ -61,7 +69,7 @@ int main(void) {
           epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event);
         }
       } else if (read(fd, request, sizeof request) > 0 && write(fd, HEAD, sizeof HEAD - 1) > 0) {
-        ring[tail++ % MOST] = (struct connection){.fd = fd, .due = now_ms() + TICK_MS};
+        push((struct connection){.fd = fd, .due = now_ms() + TICK_MS});
       } else {
         epoll_ctl(poll, EPOLL_CTL_DEL, fd, NULL);
         shutdown(fd, SHUT_RDWR);
@@ -76,7 +84,7 @@ int main(void) {
       size = snprintf(chunk, sizeof chunk, "%x\r\n%s\r\n", size, frame);
       if (write(c.fd, chunk, size) == size) {
         c.due += TICK_MS;
-        ring[tail++ % MOST] = c;
+        push(c);
       } else {
         close(c.fd);
       }
