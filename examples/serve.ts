@@ -51,7 +51,7 @@ export function serve(app: Express, module: ImportMeta): void {
   }
 }
 
-/** Serves the page in `folder`. What it imports is by Vite, which is imported with it: production needs none. */
+/** Serves the page in `folder`, with Vite for what it imports. Vite is loaded here: production needs none. */
 function addPage(app: Express, folder: string): void {
   const html = join(folder, 'index.html');
   let vite: Promise<ViteDevServer> | undefined;

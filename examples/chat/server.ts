@@ -153,7 +153,7 @@ function attend(
   const say = (): void => {
     if (silentMs > patienceMs) void stop(topic, ending).catch(() => {});
     else if (!isSaid) void store.append(topic, '', event).catch(() => {});
-    silentMs += ALIVE_MS; // counted, because a busy server has time, but has not heard all that was said
+    silentMs += ALIVE_MS; // no clock: a server that was busy has yet to hear what was said meanwhile
     isSaid = false;
   };
   say();
