@@ -1,26 +1,11 @@
-import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { Handlers, Status, Subscription } from '../../client/subscribe.ts';
 import { lastEventId, openEventStream } from '../../server/eventStream.ts';
 import { isBrowserMissing, launchBrowser } from '../../test/support/browser.ts';
 import { bundle } from '../../test/support/bundle.ts';
 import { eventually, listen } from '../../test/support/testServer.ts';
 
-interface Tab {
-  subscription: Subscription;
-  handlers: Handlers;
-  numbers: number[];
-  statuses: Status[];
-}
-declare global {
-  interface Window {
-    tab: Tab;
-  }
-}
-
-const TICK_MS = 5;
 const TABS = 8;
 
 /** Subscribes with the query's options, and keeps what comes. A `lag` makes channels slower than locks. */
@@ -38,18 +23,31 @@ const PAGE = `<!doctype html><title>tab</title><script type="module">
       super.close();
     }
   };
-  const message = ({ data }) => {
-    tab.numbers.push(Number(data));
-    if (tab.numbers.length === Number(pauseAt)) tab.subscription.pause();
+  window.numbers = [];
+  window.states = [];
+  window.handlers = {
+    message({ data }) {
+      numbers.push(Number(data));
+      if (numbers.length === Number(pauseAt)) tab.pause();
+    },
   };
-  const tab = { handlers: { message }, numbers: [], statuses: [] };
-  const onStatus = (status) => tab.statuses.push(status);
+  const onStatus = ({ state, status }) => states.push(status ?? state);
   const all = { ...options, keep: Number(keep), onStatus };
-  tab.subscription = subscribe(isFunction ? () => url : url, tab.handlers, all);
-  window.tab = tab;
+  window.tab = subscribe(isFunction ? () => url : url, handlers, all);
 </script>`;
 
-describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
+interface Site {
+  context: BrowserContext;
+  origin: string;
+  /** How many streams are open. */
+  open: number;
+  /** How often the stream was asked for. */
+  asked: number;
+  /** What the stream does. */
+  mode: 'counts' | 'counts without IDs' | 'is silent' | 'ends' | 'refuses';
+}
+
+describe.skipIf(isBrowserMissing())('tabs over HTTP/1.1', () => {
   let browser: Browser;
   let script: string;
   beforeAll(async () => {
@@ -60,11 +58,17 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
   afterAll(() => browser.close());
 
   async function site(): Promise<Site> {
-    const count: RequestListener = (req, res) => {
+    const { port } = await listen((req, res) => {
+      const { pathname, search } = new URL(req.url ?? '', 'http://localhost');
+      res.setHeader('Access-Control-Allow-Origin', '*'); // a sandbox is another origin
+      if (search === '?sandbox') res.setHeader('Content-Security-Policy', 'sandbox allow-scripts');
+      if (pathname === '/text') return res.end('text');
+      if (pathname === '/subscribe.js') return res.setHeader('Content-Type', 'text/javascript').end(script);
+      if (pathname !== '/stream') return res.setHeader('Content-Type', 'text/html').end(PAGE);
       here.asked += 1;
-      if (here.mode === 'refuses') return void res.writeHead(503, { 'Retry-After': '3600' }).end();
+      if (here.mode === 'refuses') return res.writeHead(503, { 'Retry-After': '3600' }).end();
       let n = Number(lastEventId({ headers: req.headers, url: req.url ?? '' }));
-      openEventStream(req, res, (stream) => {
+      return openEventStream(req, res, (stream) => {
         here.open += 1;
         const timer = setInterval(() => {
           if (here.mode === 'ends') stream.finish();
@@ -72,21 +76,12 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
           n += 1;
           stream.send({ id: here.mode === 'counts' ? n : undefined, data: n });
           res.write('id\nevent: note\ndata\n\n'); // an empty ID, as some clients report for none
-        }, TICK_MS);
+        }, 5);
         return () => {
           here.open -= 1;
           clearInterval(timer);
         };
       });
-    };
-    const { port } = await listen((req, res) => {
-      const { pathname, search } = new URL(req.url ?? '', 'http://localhost');
-      res.setHeader('Access-Control-Allow-Origin', '*'); // a sandbox is another origin
-      if (search === '?sandbox') res.setHeader('Content-Security-Policy', 'sandbox allow-scripts');
-      if (pathname === '/stream') return count(req, res);
-      if (pathname === '/text') return res.end('text');
-      res.setHeader('Content-Type', pathname === '/' ? 'text/html' : 'text/javascript');
-      return res.end(pathname === '/' ? PAGE : script);
     });
     const context = await browser.newContext();
     onTestFinished(() => context.close());
@@ -100,7 +95,7 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
     pages.push(...(await tabs(1, here, `/?url=${here.origin}/stream`)));
     for (const page of pages) {
       expect(await page.evaluate(async () => (await fetch('/text')).text())).toBe('text');
-      await untilNumbers(page, 20);
+      await until(page, 'numbers.length > 20');
       expect(await statesOf(page)).toEqual(['connecting', 'open']);
     }
     await expectWhole(pages);
@@ -115,13 +110,12 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
     for (let n = 1; n < TABS; n += 1) {
       await pages.shift()?.close();
       await eventually(() => here.asked === n + 1);
-      for (const page of pages) await untilMore(page);
+      await untilMore(...pages);
     }
     await expectWhole(pages);
     expect(here.open).toBe(1);
-    expect(await statesOf(pages[0] as Page)).toEqual(
-      Array.from({ length: TABS }, () => ['connecting', 'open']).flat(),
-    );
+    const lives = Array.from({ length: TABS }, () => ['connecting', 'open']);
+    expect(await statesOf(pages[0] as Page)).toEqual(lives.flat());
   });
 
   test('pause and close concern one tab, drop and an early resume the connection', async () => {
@@ -132,33 +126,29 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
       document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
     });
     await untilMore(third);
-    await call(first, 'pause');
+    await first.evaluate('tab.pause()');
     const { length } = await numbersOf(first);
-    await untilMore(second);
-    await untilMore(third);
+    await untilMore(second, third);
     expect(await numbersOf(first)).toHaveLength(length);
     expect(await statesOf(first)).toEqual(['connecting', 'open', 'paused']);
     expect(await statesOf(third)).toEqual(['connecting', 'open', 'connecting', 'open']);
     expect(here.open).toBe(1);
 
     here.mode = 'refuses';
-    await call(third, 'drop');
-    for (const page of [second, third])
-      await page.waitForFunction(() => 'status' in (window.tab.statuses.at(-1) ?? {}));
+    await third.evaluate('tab.drop()');
+    for (const page of [second, third]) await until(page, 'states.at(-1) === 503');
     here.mode = 'counts';
-    await call(third, 'resume'); // before `Retry-After` is over
-    for (const page of [second, third]) await untilMore(page);
+    await third.evaluate('tab.resume()'); // before `Retry-After` is over
+    await untilMore(second, third);
 
-    await call(first, 'resume');
+    await first.evaluate('tab.resume()');
     await untilMore(first);
-    await call(second, 'close');
-    await call(second, 'pause');
-    await call(second, 'resume');
-    for (const page of [first, third]) await untilMore(page);
-    await call(first, 'pause');
+    await second.evaluate('tab.close(), tab.pause(), tab.resume()');
+    await untilMore(first, third);
+    await first.evaluate('tab.pause()');
     const { held, pending } = await third.evaluate(() => navigator.locks.query());
     expect([held?.length, pending?.length]).toEqual([1, 0]);
-    await call(first, 'resume');
+    await first.evaluate('tab.resume()');
     await untilMore(first);
     await third.close();
     await untilMore(first);
@@ -168,13 +158,17 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
   });
 
   test('one that has been in the back/forward cache comes back, and does not keep the connection there', async () => {
-    const here = await site();
-    const [first, second] = (await tabs(2, here)) as [Page, Page];
-    await showAgain(first, () => untilMore(second));
+    const [first, second] = (await tabs(2, await site())) as [Page, Page];
+    const cacheAndShow = async (): Promise<void> => {
+      await first.evaluate(() => dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
+      await untilMore(second);
+      await first.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));
+    };
+    await cacheAndShow();
     await untilMore(first);
     expect(await statesOf(second)).not.toContain('paused');
-    await call(first, 'pause');
-    await showAgain(first, () => untilMore(second));
+    await first.evaluate('tab.pause()');
+    await cacheAndShow();
     expect((await statesOf(first)).at(-1)).toBe('paused');
     await expectWhole([second]);
   });
@@ -182,13 +176,13 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
   test('one that comes late or back is told the status and the last messages that it has not seen', async () => {
     const here = await site();
     const [first, second] = (await tabs(2, here, '/?keep=100000&lastEventId=41&lag=100')) as [Page, Page];
-    await call(second, 'pause');
+    await second.evaluate('tab.pause()');
     await untilMore(first);
-    await call(second, 'resume');
+    await second.evaluate('tab.resume()');
     await untilMore(second);
     await expectWhole([first, second], 42);
     const [late] = (await tabs(1, here, '/?pauseAt=2')) as [Page];
-    await late.waitForFunction(() => window.tab.subscription.status.state === 'paused');
+    await until(late, 'states.at(-1) === "paused"');
     expect(await numbersOf(late)).toEqual([42, 43]);
   });
 
@@ -196,37 +190,33 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
     const here = await site();
     here.mode = 'counts without IDs';
     const [first] = (await tabs(1, here, '/?keep=3')) as [Page];
-    await untilNumbers(first, 10);
+    await untilMore(first);
     here.mode = 'is silent';
     const [late] = (await tabs(1, here)) as [Page];
     expect(await statesOf(late)).toEqual(['connecting', 'open']);
-    await call(first, 'drop');
-    await late.waitForFunction(() => window.tab.statuses.length > 3);
+    await first.evaluate('tab.drop()');
+    await until(late, 'states.length > 3');
     expect(await numbersOf(late)).toEqual((await numbersOf(first)).slice(-3));
   });
 
   test('new handlers hear more events, and one without an ID is no new beginning', async () => {
-    const [first, second] = (await tabs(2, await site())) as [Page, Page];
-    for (const page of [first, second])
-      await page.evaluate(() => {
-        const { tab } = window;
-        tab.subscription.handle({ ...tab.handlers, note: () => (document.title = 'noted') });
-      });
-    for (const page of [first, second]) await page.waitForFunction(() => document.title === 'noted');
-    await first.close();
-    await untilMore(second);
-    await expectWhole([second]);
+    const pages = (await tabs(2, await site())) as [Page, Page];
+    const note = 'tab.handle({ ...handlers, note: () => (document.title = "noted") })';
+    for (const page of pages) await page.evaluate(note);
+    for (const page of pages) await until(page, 'document.title === "noted"');
+    await pages[0].close();
+    await untilMore(pages[1]);
+    await expectWhole([pages[1]]);
   });
 
   test('the end of the stream is the end for all, and nobody asks again', async () => {
     const here = await site();
     const pages = await tabs(3, here);
     here.mode = 'ends';
+    for (const page of pages) await until(page, 'states.at(-1) === "closed"');
     const late = await here.context.newPage();
-    for (const page of [...pages, late]) {
-      if (page === late) await late.goto(here.origin);
-      await page.waitForFunction(() => window.tab?.subscription.status.state === 'closed');
-    }
+    await late.goto(here.origin);
+    await until(late, 'states.at(-1) === "closed"');
     expect(here.asked).toBe(2);
   });
 
@@ -241,51 +231,26 @@ describe.skipIf(isBrowserMissing())('eight tabs over HTTP/1.1', () => {
   });
 });
 
-interface Site {
-  context: BrowserContext;
-  origin: string;
-  /** How many streams are open. */
-  open: number;
-  /** How often the stream was asked for. */
-  asked: number;
-  /** What the stream does. */
-  mode: 'counts' | 'counts without IDs' | 'is silent' | 'ends' | 'refuses';
-}
-
 /** Opens tabs one after the other, each when the one before has got something. */
 async function tabs(n: number, { context, origin }: Site, query = ''): Promise<Page[]> {
   const opened: Page[] = [];
   for (let i = 0; i < n; i += 1) {
     const page = await context.newPage();
     await page.goto(origin + query);
-    await untilNumbers(page);
+    await until(page, 'numbers.length > 0');
     opened.push(page);
   }
   return opened;
 }
 
-/** Tells a tab that it goes to the back/forward cache and, after `meanwhile`, that it is back. */
-async function showAgain(page: Page, meanwhile: () => Promise<void>): Promise<void> {
-  await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
-  await meanwhile();
-  await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));
+const until = (page: Page, condition: string): Promise<unknown> => page.waitForFunction(condition);
+
+async function untilMore(...pages: Page[]): Promise<void> {
+  for (const page of pages) await until(page, `numbers.length > ${10 + (await numbersOf(page)).length}`);
 }
 
-function call(page: Page, method: 'pause' | 'resume' | 'drop' | 'close'): Promise<void> {
-  return page.evaluate((name) => window.tab.subscription[name](), method);
-}
-
-async function untilNumbers(page: Page, n = 1): Promise<void> {
-  await page.waitForFunction((wanted) => (window.tab?.numbers.length ?? 0) >= wanted, n);
-}
-
-async function untilMore(page: Page): Promise<void> {
-  await untilNumbers(page, 10 + (await numbersOf(page)).length);
-}
-
-const numbersOf = (page: Page): Promise<number[]> => page.evaluate(() => window.tab.numbers);
-const statesOf = (page: Page): Promise<string[]> =>
-  page.evaluate(() => window.tab.statuses.map(({ state }) => state));
+const numbersOf = (page: Page): Promise<number[]> => page.evaluate('numbers');
+const statesOf = (page: Page): Promise<string[]> => page.evaluate('states');
 
 /** Expects that these tabs have got every number once and in order, since their first. */
 async function expectWhole(pages: Page[], first?: number): Promise<void> {
