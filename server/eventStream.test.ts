@@ -138,6 +138,8 @@ describe('an open stream', () => {
   ])('by %s tells its client what to do, ends it, and stops its source once', async (_how, end, last) => {
     const { client, stream, res, stop } = await open();
     stream.send({ data: 'last' });
+    // As express-session does, which saves first.
+    vi.spyOn(res, 'end').mockImplementationOnce((text) => (setImmediate(() => res.end(text)), res));
     end(stream);
     stream.send({ data: 'too late' });
     stream.comment('too late');
