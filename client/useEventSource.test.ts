@@ -141,8 +141,11 @@ describe.skipIf(isBrowserMissing())('useEventSource', () => {
     await until('paused');
     await render({ url: '/other' });
     await until('open');
-    expect(await asked()).toContain('/other');
     expect(streams.map(({ req }) => req.url)).toEqual(['/other']);
+    await act('drop');
+    await page.waitForFunction(() => window.hook.told.includes('first:reconnecting'));
+    await render({ url: '/third', enabled: false });
+    await until('paused');
   });
 
   test('hands resume on: it ends the wait for the next attempt', async () => {

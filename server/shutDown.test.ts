@@ -110,9 +110,11 @@ test('after an uncaught exception every stream ends with a retry and the exit co
   });
 });
 
-/** A server that cuts what is still open after this time. */
+/** A server that cuts what is still open after this time, and nothing before because it is idle. */
 function withDeadline(ms: number): Promise<string> {
-  return editServer((text) => text.replace(/(?<=DRAIN_DEADLINE_MS = )\w+/, String(ms)));
+  return editServer(
+    (text) => `${text.replace(/(?<=DRAIN_DEADLINE_MS = )\w+/, String(ms))}\nserver.keepAliveTimeout = 0;`,
+  );
 }
 
 /** Opens a connection and sends a request without the line that ends it. */
