@@ -1,5 +1,5 @@
 import { existsSync, realpathSync } from 'node:fs';
-import { createServer, STATUS_CODES, type ServerResponse } from 'node:http';
+import { createServer, STATUS_CODES, type RequestListener, type ServerResponse } from 'node:http';
 import { basename, join, relative } from 'node:path';
 import type { ErrorRequestHandler, Express, Response } from 'express';
 import type { ViteDevServer } from 'vite';
@@ -10,13 +10,13 @@ const DRAIN_WINDOW_MS = 3000;
 const DRAIN_DEADLINE_MS = 5000;
 
 /**
- * Serves `app` on `PORT`, default 7000, and `HOST`, default all, and prints the URL. Does nothing unless `module`
- * is the file that Node was started with, so that a test can import its `app`. On SIGTERM and SIGINT it stops
- * accepting, closes the open streams at random times within 3 s, and exits when the last connection has closed,
- * at the latest after 5 s. Unless `NODE_ENV` is `production`, it also serves the page beside `module`; restart
- * to see edits.
+ * Serves `app` on `PORT`, default 7000, and `HOST`, and prints the URL. Does nothing unless `module` is the file
+ * that Node was started with, so that a test can import its `app`. On SIGTERM and SIGINT it stops accepting,
+ * closes the open streams at random times within 3 s, and exits when the last connection has closed, at the
+ * latest after 5 s. By default only this machine reaches it, because it also serves the page beside an Express
+ * app, by its sources; restart to see edits. With `NODE_ENV=production` it does not, and anybody reaches it.
  */
-export function serve(app: Express, module: ImportMeta): void {
+export function serve(app: Express | RequestListener, module: ImportMeta): void {
   if (realpathSync(process.argv[1] ?? '.') !== module.filename) return;
   const port = setting('PORT', 7000, 65_535);
   const command = `node --import tsx ${relative('.', module.filename)}`;
@@ -33,8 +33,9 @@ export function serve(app: Express, module: ImportMeta): void {
     const owner = process.platform === 'darwin' && port === 7000 ? ' (on macOS usually by AirPlay)' : '';
     fail(`PORT: expected a free one, found ${port} in use${owner}; try PORT=${port + 1} ${command}`);
   });
-  if (process.env['NODE_ENV'] !== 'production') addPage(app, module.dirname);
-  server.listen({ port, host: process.env['HOST'] || undefined }, () => {
+  const isPublic = process.env['NODE_ENV'] === 'production';
+  if (!isPublic && 'get' in app) addPage(app, module.dirname);
+  server.listen({ port, host: process.env['HOST'] || (isPublic ? undefined : 'localhost') }, () => {
     const address = server.address();
     if (address !== null && typeof address === 'object') console.log(`http://localhost:${address.port}`);
   });
@@ -55,7 +56,7 @@ export function serve(app: Express, module: ImportMeta): void {
 function addPage(app: Express, folder: string): void {
   const html = join(folder, 'index.html');
   let vite: Promise<ViteDevServer> | undefined;
-  app.get('/', (_req, res) => (existsSync(html) ? res.sendFile(html) : res.send(REACT_PAGE)));
+  app.get('/', (_req, res) => (existsSync(html) ? res.sendFile(html) : res.send(reactPage(folder))));
   app.get('/page.css', (_req, res) => res.sendFile(join(folder, '..', 'page.css')));
   app.get(/./, async (req, res, next) => {
     vite ??= startVite(folder);
@@ -64,10 +65,10 @@ function addPage(app: Express, folder: string): void {
 }
 
 /** The page of an example without an index.html. */
-const REACT_PAGE = `<!doctype html>
+const reactPage = (folder: string): string => `<!doctype html>
 <html lang="en">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Example</title>
+<title>${basename(folder)}</title>
 <link rel="stylesheet" href="/page.css">
 <script type="module" src="/page.tsx"></script>
 <main></main>`;

@@ -14,11 +14,15 @@ export function words(status: Status): string {
   return isRefused ? `The server refused the stream (${status.status})` : WORDS[status.state];
 }
 
+/** Waits for an answer this long. */
+const PATIENCE_MS = 15_000;
+
 /** Asks the server for something. Resolves to what a person should know if it failed, or else to `''`. */
 export async function send(method: string, path: string, body: object = {}): Promise<string> {
   const headers = { 'Content-Type': 'application/json' };
+  const signal = AbortSignal.timeout(PATIENCE_MS);
   try {
-    const response = await fetch(path, { method, headers, body: JSON.stringify(body) });
+    const response = await fetch(path, { method, headers, body: JSON.stringify(body), signal });
     if (response.status === 201 || response.status === 204) return '';
     const isOurs = response.headers.get('Content-Type')?.startsWith('text/plain');
     return isOurs ? response.text() : `The server answered ${response.status}.`;

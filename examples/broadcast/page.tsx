@@ -1,4 +1,4 @@
-import { useState, type ReactElement } from 'react';
+import { useEffect, useState, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import { parse } from '../../client/subscribe.ts';
 import { useEventSource } from '../../client/useEventSource.ts';
@@ -10,17 +10,18 @@ const NOTICE_MS = 10_000;
 
 function Board(): ReactElement {
   const [prices, setPrices] = useState<Record<string, number>>({});
-  const [hasMissed, setMissed] = useState(false);
+  const [missed, setMissed] = useState(0); // how often
+  useEffect(() => {
+    const timer = setTimeout(() => setMissed(0), NOTICE_MS);
+    return () => clearTimeout(timer);
+  }, [missed]);
   const { status } = useEventSource<Quotes>('/quotes', {
     snapshot: ({ data }) => setPrices(parse(data)),
     price({ data }) {
       const { name, price } = parse(data);
       setPrices((before) => ({ ...before, [name]: price }));
     },
-    reset() {
-      setMissed(true);
-      setTimeout(() => setMissed(false), NOTICE_MS);
-    },
+    reset: () => setMissed((times) => times + 1),
   });
 
   return (
@@ -37,7 +38,7 @@ function Board(): ReactElement {
           ))}
         </tbody>
       </table>
-      {hasMissed && <p role="alert">Some prices were missed. These are the current ones.</p>}
+      {missed > 0 && <p role="alert">Some prices were missed. These are the current ones.</p>}
     </>
   );
 }

@@ -38,7 +38,7 @@ function textOf({ received }: Reader): string {
 
 async function askOn(page: Page, prompt: string): Promise<void> {
   await page.getByLabel('Question').fill(prompt);
-  await page.getByRole('button', { name: 'Ask' }).click();
+  await page.getByRole('button', { name: 'Ask' }).dblclick();
 }
 const untilStatus = (page: Page, text: string): Promise<void> =>
   page.getByRole('status').filter({ hasText: text }).last().waitFor();
@@ -55,8 +55,9 @@ test('an answer survives cuts, later readers get the same, and nobody else does'
   expect(textOf(late)).toMatch(WHOLE);
   expect(reader.received).toEqual(late.received);
   const other = { Cookie: `visitor=${'w'.repeat(22)}` };
-  for (const headers of [{}, other])
-    expect((await fetch(`${url}/chats/${id}`, { headers })).status).toBe(404);
+  const token = { Authorization: 'Bearer too-short' };
+  for (const [headers, status] of [[{}, 404] as const, [other, 404] as const, [token, 401] as const])
+    expect((await fetch(`${url}/chats/${id}`, { headers })).status).toBe(status);
   const cookie = (await put(url, 'of-a-new-visitor', { prompt: 'x' }, {})).headers.get('set-cookie');
   expect(cookie).toMatch(/^visitor=[\w-]{22}; .*HttpOnly; SameSite=Strict$/);
 });
@@ -156,6 +157,9 @@ test.skipIf(isRedisMissing())(
     const orphan = await ask(a.url, 'Hello');
     const heir = readAnswer(b.url, orphan.id);
     await eventually(() => textOf(heir) !== '');
+    const many = Array.from({ length: 9 }, (_, n) => put(b.url, `one-of-many-at-once-${n}`, { prompt: 'x' }));
+    const taken = (await Promise.all(many)).filter(({ status }) => status === 201);
+    expect(taken).toHaveLength(3);
     await a.stop();
     expect(await ending(heir)).toBe('failed');
     await b.stop();
@@ -194,10 +198,10 @@ describe.skipIf(isBrowserMissing())('the page', () => {
     await page.getByRole('button', { name: 'Stop' }).click();
     await untilStatus(page, 'Stopped');
     await askOn(page, 'fail');
-    await page.getByRole('alert').filter({ hasText: 'The model has failed.' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'This answer is not complete.' }).waitFor();
 
     const portal = { contentType: 'text/html', body: '<p>Sign in' };
-    await page.route('**/chats/*', (route) => route.fulfill(portal));
+    await page.route('**/chats/*', (route) => route.fetch().then(() => route.fulfill(portal))); // it was taken
     await askOn(page, 'To a portal');
     const alert = page.getByRole('alert').filter({ hasText: 'The question was not taken.' });
     await alert.filter({ hasText: 'The server answered 200.' }).waitFor();

@@ -41,6 +41,19 @@ const store = await openStore({ maxLength: 20_000, keptMs: KEPT_MS });
 const running = new Set<string>();
 export const app = express();
 
+// Whoever comes first gets a cookie, so that even two first questions are by one visitor. A real app checks the
+// token here, and takes the user from it.
+app.use((req, res, next) => {
+  const { authorization, cookie } = req.headers;
+  const secret = authorization ?? /(?:^|; )visitor=([^;]+)/.exec(cookie ?? '')?.[1];
+  const visitor = /^(?:Bearer )?([\w-]{22})$/.exec(secret ?? '')?.[1];
+  if (authorization !== undefined && !visitor)
+    return refuse(res, 401, 'Authorization: expected a Bearer token of 22 characters');
+  res.locals['visitor'] = visitor ?? randomBytes(16).toString('base64url');
+  if (!visitor) res.cookie('visitor', res.locals['visitor'], COOKIE);
+  next();
+});
+
 // The client makes the ID. So a question that is asked again, after a lost answer or by a double click, is the
 // same question, and a load balancer may choose any server.
 app.param('id', (_req, res, next, id) => {
@@ -56,8 +69,8 @@ app.post('/chats/:id', express.json({ limit: '32kb' }), ask, streamAnswer);
 
 app.get('/chats/:id', streamAnswer);
 
-app.delete('/chats/:id', async (req, res) => {
-  await stop(topicOf(req));
+app.delete('/chats/:id', async (_req, res) => {
+  await stop(topicOf(res));
   res.sendStatus(204);
 });
 
@@ -66,25 +79,29 @@ async function ask(req: Request, res: Response, next: NextFunction): Promise<voi
   const { prompt, after }: { prompt?: unknown; after?: unknown } = req.body ?? {};
   if (typeof prompt !== 'string' || prompt === '' || prompt.length > MAX_PROMPT_LENGTH)
     return refuse(res, 400, `prompt: expected 1 to ${MAX_PROMPT_LENGTH} characters of text`);
-  const visitor = visitorOf(req) || randomBytes(16).toString('base64url');
-  req.headers.cookie = `visitor=${visitor}`; // for the handlers after this one
-  res.cookie('visitor', visitor, COOKIE);
-  const topic = topicOf(req);
+  const topic = topicOf(res);
   if (await store.has(topic)) return next();
 
-  const before = ID.test(String(after)) ? String(after) : '';
-  await stop(topicOf(req, before));
-  const own = [...running].filter((name) => name.startsWith(topicOf(req, '')));
+  const before = typeof after === 'string' && ID.test(after) && after !== req.params['id'] ? after : '';
+  await stop(topicOf(res, before));
+  if (running.has(topic)) return next(); // the same question, asked a moment ago
+  const own = [...running].filter((name) => name.startsWith(topicOf(res, '')));
   if (own.length >= MAX_RUNNING_PER_VISITOR)
     return refuse(res, 429, 'answers: expected fewer at a time, retry');
   if (running.size >= MAX_RUNNING) return refuse(res, 503, 'answers: the server is busy, retry');
-  const isNew = await store.append(topic, json({ prompt, after: before }), 'question', true);
-  if (isNew) void run(topic, prompt, () => turnsUpTo(req, before));
+  running.add(topic); // before the next await, or any number at once would pass
+  let isNew = false;
+  try {
+    isNew = await store.append(topic, json({ prompt, after: before }), 'question', true);
+  } finally {
+    if (!isNew) running.delete(topic);
+  }
+  if (isNew) void run(topic, prompt, () => turnsUpTo(res, before));
   next();
 }
 
 async function streamAnswer(req: Request, res: Response): Promise<void> {
-  const topic = topicOf(req);
+  const topic = topicOf(res);
   if (!(await store.has(topic))) return refuse(res, 404, 'chat: expected one that is kept, found none');
   openEventStream<AnswerEvents>(req, res, async (stream) => {
     const { heard, said, leave } = attend(topic, READ, 3 * ALIVE_MS, 'failed');
@@ -97,8 +114,9 @@ async function streamAnswer(req: Request, res: Response): Promise<void> {
         if (event === 'ended') return;
         await stream.ready();
       }
-    } catch {
-      // The store has reported why. The client comes back, and gets 503 until there is a connection.
+    } catch (error) {
+      if (store.isReady()) console.error(error); // or else it has told why
+      // The client comes back, and gets 503 while the store has no connection.
       stream.reconnectAfter(Math.random() * 1000);
     } finally {
       leave();
@@ -108,7 +126,6 @@ async function streamAnswer(req: Request, res: Response): Promise<void> {
 
 /** Runs the model to its end, whether or not somebody reads along at the moment. */
 async function run(topic: string, prompt: string, earlier: () => Promise<Turn[]>): Promise<void> {
-  running.add(topic);
   const ending = new AbortController();
   const { heard, leave } = attend(topic, ALIVE, GRACE_MS, 'unread');
   watch().catch(() => ending.abort());
@@ -167,12 +184,12 @@ async function stop(topic: string, ending: AnswerEvents['ended'] = 'stopped'): P
 }
 
 /** The conversation up to this answer, the newest turns of it. All of them have ended: see `ask`. */
-async function turnsUpTo(req: Request, last: string): Promise<Turn[]> {
+async function turnsUpTo(res: Response, last: string): Promise<Turn[]> {
   const turns: Turn[] = [];
   let id = last;
-  while (id !== '' && turns.length < MAX_EARLIER && (await store.has(topicOf(req, id)))) {
+  while (id !== '' && turns.length < MAX_EARLIER && (await store.has(topicOf(res, id)))) {
     const turn = { prompt: '', answer: '', after: '' };
-    for await (const { event, data } of store.follow(topicOf(req, id), '')) {
+    for await (const { event, data } of store.follow(topicOf(res, id), '')) {
       if (event === 'question') Object.assign(turn, JSON.parse(data));
       if (event === 'token') turn.answer += JSON.parse(data);
       if (event === 'ended') break;
@@ -183,14 +200,9 @@ async function turnsUpTo(req: Request, last: string): Promise<Turn[]> {
   return turns;
 }
 
-/** Who asks, by bearer token or by cookie. A visitor reads only answers of their own. */
-function visitorOf({ headers }: Request): string {
-  const bearer = /^Bearer ([\w-]{22})$/.exec(headers.authorization ?? '');
-  return (bearer ?? /(?:^|; )visitor=([\w-]{22})/.exec(headers.cookie ?? ''))?.[1] ?? '';
-}
-
-function topicOf(req: Request, id = String(req.params['id'])): string {
-  return `chat:${visitorOf(req)}:${id}`;
+/** A visitor reads only answers of their own. */
+function topicOf({ locals, req }: Response, id = String(req.params['id'])): string {
+  return `chat:${locals['visitor']}:${id}`;
 }
 
 app.use(reportError);

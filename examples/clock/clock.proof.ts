@@ -53,7 +53,7 @@ test('a taken port or a bad one is one line', async () => {
     [String(port), `PORT: expected a free one, found ${port} in use; try PORT=${port + 1} ${RUN}\n`],
     ['x', 'PORT: expected a whole number from 0 to 65535, found "x"\n'],
   ] as const) {
-    const { child, errors } = launch(COMMAND, { env: { PORT: value } });
+    const { child, errors } = launch(COMMAND, { env: { PORT: value, HOST: '127.0.0.1' } });
     expect(await once(child, 'close')).toEqual([1, null]);
     expect(errors()).toBe(line);
   }

@@ -14,7 +14,7 @@ async function signIn(page: Page): Promise<void> {
 }
 
 async function startJob(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Start a job' }).click();
+  await page.getByRole('button', { name: 'Start a job' }).dblclick();
 }
 
 async function percent(page: Page): Promise<number> {
@@ -24,7 +24,6 @@ async function percent(page: Page): Promise<number> {
 /** A page on which somebody was asked to sign in, in the field, and has started a job. */
 async function openJob(url: string): Promise<Page> {
   const page = await open(url);
-  await startJob(page);
   await page.locator('input:focus').waitFor();
   await signIn(page);
   await startJob(page);

@@ -1,4 +1,4 @@
-import { useRef, useState, type FormEvent, type ReactElement } from 'react';
+import { useEffect, useRef, useState, type FormEvent, type MouseEvent, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import type { Status } from '../../client/subscribe.ts';
 import { useEventSource } from '../../client/useEventSource.ts';
@@ -8,9 +8,10 @@ import type { JobEvents } from './server.ts';
 /** The job's ID is in the URL, so that a reload and another tab show the same job. */
 function App(): ReactElement {
   const [id, setId] = useState(/^#([\w-]{16,64})$/.exec(location.hash)?.[1] ?? '');
-  const [isSignedIn, setSignedIn] = useState(true); // until an answer says otherwise
+  const [isSignedIn, setSignedIn] = useState<boolean>(); // until the server has said
   const [problem, setProblem] = useState('');
-  const next = useRef(newId()); // until the server has taken it: a double click starts one job
+  const next = useRef(newId()); // until the server has taken it: asked twice, it starts one job
+  useEffect(() => void checkSession(), []);
 
   async function signIn(event: FormEvent<HTMLFormElement>): Promise<void> {
     event.preventDefault();
@@ -25,31 +26,35 @@ function App(): ReactElement {
     if (found === '') setSignedIn(false);
   }
 
-  async function start(): Promise<void> {
-    const found = await send('PUT', `/jobs/${next.current}`);
+  async function start({ detail }: MouseEvent): Promise<void> {
+    if (detail > 1) return; // the second click of a double click
+    const asked = next.current;
+    const found = await send('PUT', `/jobs/${asked}`);
     setProblem(found);
     if (found !== '') return checkSession();
-    history.replaceState(null, '', `#${next.current}`);
-    setId(next.current);
+    history.replaceState(null, '', `#${asked}`);
+    setId(asked);
     next.current = newId();
   }
 
   async function checkSession(): Promise<void> {
     const response = await fetch('/session').catch(() => undefined);
-    if (response?.status !== 401) return;
-    setProblem('');
-    setSignedIn(false);
+    setSignedIn(response?.status !== 401);
+    if (response?.status === 401) setProblem('');
   }
 
   return (
     <>
-      <h1>{isSignedIn ? 'Job' : 'Sign in'}</h1>
-      {isSignedIn ? (
+      <h1>{isSignedIn === false ? 'Sign in' : 'Job'}</h1>
+      {isSignedIn && (
         <p className="row">
-          <button onClick={start}>Start a job</button>
+          <button onClick={start} autoFocus>
+            Start a job
+          </button>
           <button onClick={signOut}>Sign out</button>
         </p>
-      ) : (
+      )}
+      {isSignedIn === false && (
         <form onSubmit={signIn}>
           <input name="user" aria-label="Name" placeholder="Any name" required maxLength={100} autoFocus />
           <button>Sign in</button>

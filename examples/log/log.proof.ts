@@ -32,6 +32,8 @@ test('a line is limited, and whatever is wrong is one line', async () => {
   for (const [body, status, text] of [
     [{ line: 'x'.repeat(2001) }, 413, 'line: expected at most 2000 characters, found 2001\n'],
     [{ line: 'x'.repeat(20_000) }, 413, 'Payload Too Large\n'],
+    [{ exit: 1 }, 204, ''],
+    [{ line: 'too late' }, 409, 'log: expected one that goes on, found its end\n'],
     [{}, 400, 'line: expected text, or a whole number as exit, found neither\n'],
     ['{', 400, 'Bad Request\n'],
   ] as const)

@@ -19,10 +19,10 @@ subscribe<LogEvents>(
       line.textContent = data;
       list?.append(line);
       if (list && list.children.length > MAX_LINES) list.firstElementChild?.remove();
-      line.scrollIntoView({ block: 'nearest' });
     },
     exit({ data }) {
       exit = `Ended with code ${data}`;
+      list?.parentElement?.focus(); // the form goes, and with it the focus
       form?.remove();
     },
     reset() {
@@ -33,11 +33,16 @@ subscribe<LogEvents>(
   { onStatus: (next) => status?.replaceChildren(exit || words(next)) },
 );
 
+let isSending = false;
 form?.addEventListener('submit', async (event) => {
   event.preventDefault();
+  if (isSending) return; // a double click
+  isSending = true;
+  const line = input?.value;
   const isExit = event.submitter?.getAttribute('value') === 'exit';
-  const problem = await send('POST', url, isExit ? { exit: 0 } : { line: input?.value });
+  const problem = await send('POST', url, isExit ? { exit: 0 } : { line });
+  isSending = false;
   alert?.replaceChildren(problem);
-  if (problem === '' && input) input.value = '';
+  if (problem === '' && input?.value === line) form.reset();
 });
 window.addEventListener('hashchange', () => location.reload());

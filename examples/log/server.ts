@@ -32,8 +32,9 @@ app.get('/logs/:name', (req, res) => {
         if (entry.event === 'exit') return; // the end of the stream
         await stream.ready();
       }
-    } catch {
-      // The store has reported what happened. The client comes back, and gets 503 until there is a connection.
+    } catch (error) {
+      if (store.isReady()) console.error(error); // or else it has told why
+      // The client comes back, and gets 503 while the store has no connection.
       stream.reconnectAfter(Math.random() * 1000);
     }
   });
@@ -47,10 +48,15 @@ app.post('/logs/:name', express.json({ limit: '16kb' }), async (req, res) => {
   const text = String(isExit ? exit : line);
   if (text.length > MAX_LINE_LENGTH)
     return refuse(res, 413, `line: expected at most ${MAX_LINE_LENGTH} characters, found ${text.length}`);
+  const topic = `log:${req.params.name}`;
   try {
-    await store.append(`log:${req.params.name}`, text, isExit ? 'exit' : 'entry');
+    if (await store.has(`${topic}:ended`))
+      return refuse(res, 409, 'log: expected one that goes on, found its end');
+    await store.append(topic, text, isExit ? 'exit' : 'entry');
+    if (isExit) await store.append(`${topic}:ended`, '');
     res.sendStatus(204);
-  } catch {
+  } catch (error) {
+    if (store.isReady()) throw error;
     refuse(res, 503, DOWN);
   }
 });

@@ -15,7 +15,7 @@ describe('the counter on Hono', () => {
   let server: ServerProcess | undefined;
   beforeAll(async () => {
     const command = [...node, join(import.meta.dirname, 'server.ts')];
-    server = await listening(launch(command, { env: { PORT: '0', TICK_MS: '10' } }));
+    server = await listening(launch(command, { env: { PORT: '0', HOST: '127.0.0.1', TICK_MS: '10' } }));
   });
   afterAll(() => server?.stop());
   wireChecks(() => `http://127.0.0.1:${server?.port}`);

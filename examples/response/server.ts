@@ -1,16 +1,16 @@
-import { serve } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { count } from '../../server/count.ts';
 import { lastEventId, type EventStream } from '../../server/eventStream.ts';
-import { setting } from '../serve.ts';
+import { serve, setting } from '../serve.ts';
 import { eventStreamResponse } from './eventStreamResponse.ts';
 
 // The counter, as in server/app.ts, on Hono: its handlers return a `Response`.
 const NO_STREAM = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
 const tickMs = setting('TICK_MS', 1000);
 const streams = new Set<EventStream>();
-const app = new Hono();
+export const app = new Hono();
 
 app.get('/health', (c) => c.json({ status: 'ok', connections: streams.size }, 200, NO_STREAM));
 
@@ -36,6 +36,4 @@ app.all('/count', (c) => {
   return c.text(line, 405, { ...NO_STREAM, Allow: 'GET, HEAD' });
 });
 
-serve({ fetch: app.fetch, port: setting('PORT', 7000, 65_535) }, ({ port }) =>
-  console.log(`http://localhost:${port}`),
-);
+serve(getRequestListener(app.fetch), import.meta);

@@ -34,7 +34,7 @@ export function inMemory({ maxLength = 1000, keptMs = Infinity }: StoreOptions):
     },
     async page(topic, id, length) {
       const entries = topics.get(topic)?.entries ?? [];
-      const from = id === '' ? 0 : entries.findLastIndex((entry) => entry.id === id);
+      const from = id === '' ? 0 : entries.findIndex((entry) => entry.id === id);
       return from === -1 ? [] : entries.slice(from, from + length);
     },
     async listen(topic, listener) {

@@ -10,7 +10,7 @@ export const examplesFolder = join(import.meta.dirname, '..', '..', 'examples');
 /** Starts an example's server on a free port, as its README says. It stops when the test has finished. */
 export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
   const command = [process.execPath, '--import', 'tsx', join(examplesFolder, name, 'server.ts')];
-  const server = await listening(launch(command, { env: { PORT: '0', ...env } }));
+  const server = await listening(launch(command, { env: { PORT: '0', HOST: '127.0.0.1', ...env } }));
   onTestFinished(server.stop);
   return server;
 }
