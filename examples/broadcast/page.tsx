@@ -12,7 +12,7 @@ function Board(): ReactElement {
   const [prices, setPrices] = useState<Record<string, number>>({});
   const [missed, setMissed] = useState(0); // how often
   useEffect(() => {
-    const timer = setTimeout(() => setMissed(0), NOTICE_MS);
+    const timer = missed > 0 ? setTimeout(() => setMissed(0), NOTICE_MS) : undefined;
     return () => clearTimeout(timer);
   }, [missed]);
   const { status } = useEventSource<Quotes>('/quotes', {

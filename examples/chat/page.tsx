@@ -19,14 +19,17 @@ function Chat(): ReactElement {
   const [problem, setProblem] = useState('');
   const asked = useRef({ id: '', prompt: '' }); // until the server has taken it: asked twice, it is answered once
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => void scrollTo(0, document.body.scrollHeight), [ids.at(-1)]);
+  const newest = ids.at(-1);
+  useEffect(() => {
+    if (newest) scrollTo(0, document.body.scrollHeight);
+  }, [newest]);
 
   async function ask(event: FormEvent<HTMLFormElement>): Promise<void> {
     event.preventDefault();
     const prompt = input.current?.value ?? '';
     if (asked.current.prompt !== prompt) asked.current = { id: newId(), prompt };
     const { id } = asked.current;
-    const found = await send('PUT', `/chats/${id}`, { prompt, after: ids.at(-1) });
+    const found = await send('PUT', `/chats/${id}`, { prompt, after: newest });
     setProblem(found);
     if (found !== '' || asked.current.id !== id) return;
     asked.current = { id: '', prompt: '' };
