@@ -31,10 +31,10 @@ function Chat(): ReactElement {
     const { id } = asked.current;
     const found = await send('PUT', `/chats/${id}`, { prompt, after: newest });
     setProblem(found);
-    if (found !== '' || asked.current.id !== id) return;
-    asked.current = { id: '', prompt: '' };
+    if (found !== '') return;
+    if (asked.current.id === id) asked.current = { id: '', prompt: '' };
     history.pushState(null, '', `#${id}`);
-    setIds((before) => [...before, id]);
+    setIds((shown) => (shown.includes(id) ? shown : [...shown, id]));
     if (input.current?.value === prompt) input.current.value = '';
   }
 
