@@ -96,7 +96,8 @@ export function subscribe<E extends EventData<E> = Events>(
       else if ('message' in told && !isNew) take(told.message);
       else if ('turn' in told && told.turn === turn) lead();
       else if ('status' in told) {
-        const seen = told.kept.map(({ lastEventId }) => lastEventId).lastIndexOf(last ?? '');
+        const ids = told.kept.map<string | undefined>(({ lastEventId }) => lastEventId);
+        const seen = ids.lastIndexOf(last);
         const missed = isNew ? told.kept.slice(seen + 1) : [];
         isNew = false;
         set(told.status);
