@@ -113,7 +113,7 @@ describe.skipIf(isBrowserMissing())('tabs over HTTP/1.1', () => {
       await untilMore(...pages);
     }
     await expectWhole(pages);
-    expect(here.open).toBe(1);
+    await eventually(() => here.open === 1);
     const lives = Array.from({ length: TABS }, () => ['connecting', 'open']);
     expect(await statesOf(pages[0] as Page)).toEqual(lives.flat());
   });
@@ -132,7 +132,7 @@ describe.skipIf(isBrowserMissing())('tabs over HTTP/1.1', () => {
     expect(await numbersOf(first)).toHaveLength(length);
     expect(await statesOf(first)).toEqual(['connecting', 'open', 'paused']);
     expect(await statesOf(third)).toEqual(['connecting', 'open', 'connecting', 'open']);
-    expect(here.open).toBe(1);
+    await eventually(() => here.open === 1);
 
     here.mode = 'refuses';
     await third.evaluate('tab.drop()');
@@ -154,7 +154,7 @@ describe.skipIf(isBrowserMissing())('tabs over HTTP/1.1', () => {
     await untilMore(first);
     expect((await statesOf(second)).at(-1)).toBe('closed');
     await expectWhole([second]);
-    expect(here.open).toBe(1);
+    await eventually(() => here.open === 1);
   });
 
   test('one that has been in the back/forward cache comes back, and does not keep the connection there', async () => {
@@ -227,7 +227,7 @@ describe.skipIf(isBrowserMissing())('tabs over HTTP/1.1', () => {
   ])('%s each connects by itself', async (_where, query, host) => {
     const here = await site();
     await tabs(2, { ...here, origin: here.origin.replace('127.0.0.1', host) }, query);
-    expect(here.open).toBe(2);
+    await eventually(() => here.open === 2);
   });
 });
 
