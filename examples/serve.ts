@@ -13,8 +13,8 @@ const DRAIN_DEADLINE_MS = 5000;
  * Serves `app` on `PORT`, default 7000, and `HOST`, and prints the URL. Does nothing unless `module` is the file
  * that Node was started with, so that a test can import its `app`. On SIGTERM and SIGINT it stops accepting,
  * closes the open streams at random times within 3 s, and exits when the last connection has closed, at the
- * latest after 5 s. By default only this machine reaches it, because it also serves the page beside an Express
- * app, by its sources; restart to see edits. With `NODE_ENV=production` it does not, and anybody reaches it.
+ * latest after 5 s. By default only this machine reaches it, because it also serves the page and the
+ * sources beside an Express app; restart to see edits. With `NODE_ENV=production` it serves only `app`, to all.
  */
 export function serve(app: Express | RequestListener, module: ImportMeta): void {
   if (realpathSync(process.argv[1] ?? '.') !== module.filename) return;

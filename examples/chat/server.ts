@@ -41,8 +41,8 @@ const store = await openStore({ maxLength: 20_000, keptMs: KEPT_MS });
 const running = new Set<string>();
 export const app = express();
 
-// Whoever comes first gets a cookie, so that even two first questions are by one visitor. A real app checks the
-// token here, and takes the user from it.
+// The page itself brings a new visitor's cookie, so that two first questions at once are by the same visitor. A
+// real app checks the token here, and takes the user from it.
 app.use((req, res, next) => {
   const { authorization, cookie } = req.headers;
   const secret = authorization ?? /(?:^|; )visitor=([^;]+)/.exec(cookie ?? '')?.[1];
